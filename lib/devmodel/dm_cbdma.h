@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef DM_CBDMA_H
+#define DM_CBDMA_H
+
+/**
+ * @file
+ *
+ * Model of an Intel QuickData 3.x (CBDMA, I/OAT) function: registers, state machine, descriptors.
+ */
+
+#include "dm_device.h"
+
+#define DM_CBDMA_MAX_CHANNELS 4
+
+/** How a CBDMA function is built. Zero in a field stands for its default. */
+struct dm_cbdma_config {
+	uint8_t version;  /**< CBVER, 0x30 to 0x34; default 0x34 */
+	uint8_t xfercap;  /**< log2 of the longest transfer, 12 to 31; default 20 (1 MB) */
+	uint8_t channels; /**< 1 to DM_CBDMA_MAX_CHANNELS; default 1 */
+
+	/**
+	 * Where the DMACOUNT register of channel n lies, for drivers that ring it by a plain store;
+	 * NULL: inside the model, to be rung by dm_device_write(). The model reads and writes the word
+	 * in place. It must outlive the device and lie on a cache line of its own.
+	 */
+	uint16_t *doorbell[DM_CBDMA_MAX_CHANNELS];
+
+	/**
+	 * Descriptors that no fence keeps apart may overtake each other on silicon. With this, those
+	 * run at once are run last to first, so that a fence that is missing shows.
+	 */
+	bool reorder;
+
+	/** Called with the device's lock held when a channel raises its interrupt; may be NULL. */
+	void (*interrupt)(void *opaque, unsigned int channel);
+	void *opaque; /**< first argument of interrupt() */
+};
+
+/**
+ * Create a function.
+ *
+ * @param error
+ *   When NULL is returned: what is wrong, in words (static text).
+ * @return the device; NULL: a field is out of range, or no memory.
+ */
+struct dm_device *dm_cbdma_create(const struct dm_cbdma_config *config, const char **error);
+
+/** Kinds of fault that can be injected. */
+enum dm_cbdma_fault_kind {
+	DM_CBDMA_FAULT_NONE,
+	DM_CBDMA_FAULT_FAIL,   /**< a descriptor fails with a CHANERR cause */
+	DM_CBDMA_FAULT_STALL,  /**< the channel stays ACTIVE and runs nothing more, until reset */
+	DM_CBDMA_FAULT_VANISH, /**< the device is gone: reads give all ones, writes are dropped, for good */
+	DM_CBDMA_FAULT_RESET,  /**< CHANCMD.RESET never completes */
+};
+
+struct dm_cbdma_fault {
+	enum dm_cbdma_fault_kind kind;
+	uint64_t at;	  /**< strikes after this many more descriptors of the channel have run */
+	uint32_t chanerr; /**< DM_CBDMA_FAULT_FAIL: the CHANERR bit */
+};
+
+/**
+ * Read a fault from text: "fail[:at=N][:cause=C]", "stall[:at=N]", "vanish[:at=N]", "reset" or
+ * "none". C is one of src, dst, next, align, read, write, op, length, completion; default src.
+ *
+ * @return 0; -EINVAL with *error set to what is wrong, in words (static text).
+ */
+int dm_cbdma_fault_parse(const char *text, struct dm_cbdma_fault *fault, const char **error);
+
+/**
+ * Inject a fault into a channel, in the place of one that has not struck yet.
+ *
+ * @return 0; -EINVAL: no such channel.
+ */
+int dm_cbdma_inject(struct dm_device *dev, unsigned int channel, const struct dm_cbdma_fault *fault);
+
+#endif /* DM_CBDMA_H */

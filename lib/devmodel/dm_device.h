@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef DM_DEVICE_H
+#define DM_DEVICE_H
+
+/**
+ * @file
+ *
+ * What every device model has: registers, doorbells, memory behind an IOMMU, work to run.
+ *
+ * A device is run by an engine thread (dm_engine.h) or, in step mode, by whoever calls
+ * dm_device_run(). All functions here may be called from any thread: registers, mappings and work
+ * are serialised by the device's lock. When dm_device_unmap() returns, the device does not touch
+ * that memory any more.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dm_iommu.h"
+
+struct dm_device;
+
+/** Read a register: width 1, 2, 4 or 8 bytes. All ones where nothing answers. */
+uint64_t dm_device_read(struct dm_device *dev, uint64_t offset, unsigned int width);
+
+/** Write a register: width 1, 2, 4 or 8 bytes. Dropped where nothing answers. */
+void dm_device_write(struct dm_device *dev, uint64_t offset, unsigned int width, uint64_t value);
+
+/** Reset the function, as a PCI function level reset: registers to their defaults, work dropped. */
+void dm_device_reset(struct dm_device *dev);
+
+/** See dm_iommu_map(). */
+int dm_device_map(struct dm_device *dev, uint64_t iova, uint64_t size, void *va, uint32_t perm);
+
+/** See dm_iommu_unmap(). */
+int dm_device_unmap(struct dm_device *dev, uint64_t iova, uint64_t size);
+
+/** See dm_iommu_unmap_all(). */
+void dm_device_unmap_all(struct dm_device *dev);
+
+/** Whether a doorbell announces work that has not been run. Takes no lock: cheap enough to poll. */
+bool dm_device_pending(const struct dm_device *dev);
+
+/**
+ * Run up to max descriptors.
+ *
+ * @return descriptors run; 0 when there is no work, or none that can go on (halted, suspended,
+ *   stalled).
+ */
+unsigned int dm_device_run(struct dm_device *dev, unsigned int max);
+
+/** Free the device. It must not be attached to an engine. */
+void dm_device_destroy(struct dm_device *dev);
+
+#endif /* DM_DEVICE_H */

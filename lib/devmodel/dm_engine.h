@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef DM_ENGINE_H
+#define DM_ENGINE_H
+
+/**
+ * @file
+ *
+ * The thread that runs device models: it polls the doorbells of the devices attached to it.
+ *
+ * Engines are shared: devices that name the same CPU are served by one thread.
+ */
+
+#include "dm_device.h"
+
+#define DM_CPU_ANY (-1)
+
+/** How far an engine without work goes: each step costs less CPU and adds latency. */
+enum dm_idle {
+	DM_IDLE_SPIN,  /**< polls without a pause longer than a few cycles */
+	DM_IDLE_YIELD, /**< then gives the CPU to whoever wants it */
+	DM_IDLE_SLEEP, /**< then sleeps 50 us between two polls */
+};
+
+struct dm_engine;
+
+/**
+ * Get the engine of a CPU; starts its thread when it is the first.
+ *
+ * @param cpu
+ *   CPU that the thread is pinned to, or DM_CPU_ANY for a thread of one's own that is not pinned.
+ * @param idle
+ *   An engine that is shared idles as eagerly as the most eager of its users asked.
+ * @param engine
+ *   The engine, when 0 is returned.
+ * @return 0; -EINVAL: there is no such CPU or this process may not run on it; -ENOMEM; -EAGAIN: no
+ *   thread to be had.
+ */
+int dm_engine_get(int cpu, enum dm_idle idle, struct dm_engine **engine);
+
+/** Give back what dm_engine_get() gave; the last one ends the thread. */
+void dm_engine_put(struct dm_engine *engine);
+
+/** Have the engine run a device. @return 0; -ENOMEM. */
+int dm_engine_attach(struct dm_engine *engine, struct dm_device *dev);
+
+/** Take a device from the engine. When it returns, the engine does not touch the device. */
+void dm_engine_detach(struct dm_engine *engine, struct dm_device *dev);
+
+#endif /* DM_ENGINE_H */

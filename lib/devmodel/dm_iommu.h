@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef DM_IOMMU_H
+#define DM_IOMMU_H
+
+/**
+ * @file
+ *
+ * The IOMMU in front of a device model: the device reaches what was mapped for it and nothing else.
+ *
+ * Not thread-safe by itself: a device (dm_device.h) owns one and calls it under its lock.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DM_READ	 0x1u
+#define DM_WRITE 0x2u
+
+struct dm_iommu;
+
+/** A mapping, or as much of it as a look-up covers. */
+struct dm_iova_range {
+	uint64_t start; /**< first IOVA */
+	uint64_t end;	/**< one past the last IOVA */
+	uint8_t *va;	/**< where start lies in this process */
+	uint32_t perm;	/**< DM_READ, DM_WRITE */
+};
+
+struct dm_iommu *dm_iommu_create(void);
+void dm_iommu_destroy(struct dm_iommu *iommu);
+
+/**
+ * Map [iova, iova + size) to va.
+ *
+ * @return 0; -EINVAL: size is 0, the range wraps, perm is none or unknown; -EEXIST: part of it is
+ *   mapped already; -ENOMEM.
+ */
+int dm_iommu_map(struct dm_iommu *iommu, uint64_t iova, uint64_t size, void *va, uint32_t perm);
+
+/**
+ * Unmap whatever is mapped in [iova, iova + size); mappings that reach out of it are cut.
+ *
+ * @return 0; -EINVAL: size is 0 or the range wraps; -ENOENT: nothing was mapped there; -ENOMEM: a
+ *   mapping had to be cut in two and could not, nothing was changed.
+ */
+int dm_iommu_unmap(struct dm_iommu *iommu, uint64_t iova, uint64_t size);
+
+/** Unmap everything. */
+void dm_iommu_unmap_all(struct dm_iommu *iommu);
+
+/**
+ * The mapping that holds iova.
+ *
+ * @return the whole mapping, or NULL when nothing is mapped there. Valid until the next map or unmap.
+ */
+const struct dm_iova_range *dm_iommu_find(const struct dm_iommu *iommu, uint64_t iova);
+
+/** Count of map and unmap calls that changed anything: what a translation cache compares. */
+uint64_t dm_iommu_generation(const struct dm_iommu *iommu);
+
+#endif /* DM_IOMMU_H */
