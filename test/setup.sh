@@ -4,6 +4,7 @@
 # Shell functions that the scripts share: say what happens, install what is missing, reserve
 # hugepages, stage the plugin, and leave the machine as it was found. To be sourced, not run.
 
+# shellcheck disable=SC2034 # for those who source this
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # meson and dpdk-pmdinfo.py need the distribution's Python, not one further up in PATH.
