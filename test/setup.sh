@@ -38,12 +38,13 @@ at_exit()
 }
 
 CHILD=
+STOP_SIGNAL=TERM
 run_exit_commands()
 {
 	local status=$? i
 
 	trap '' INT TERM HUP
-	[ -z "$CHILD" ] || { kill -TERM "$CHILD" && wait "$CHILD"; } 2>/dev/null || true
+	[ -z "$CHILD" ] || { kill -"$STOP_SIGNAL" "$CHILD" && wait "$CHILD"; } 2>/dev/null || true
 	for ((i = ${#EXIT_COMMANDS[@]} - 1; i >= 0; i--)); do
 		eval "${EXIT_COMMANDS[i]}" || true
 	done
@@ -55,12 +56,12 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 
 # run COMMAND...: run in the background and wait, since only "wait" lets a signal to the script
-# through at once; what was running is ended by run_exit_commands.
+# through at once. What was running is ended by run_exit_commands, or with this shell.
 run()
 {
 	local status=0
 
-	"$@" <&0 &
+	setpriv --pdeathsig "$STOP_SIGNAL" "$@" <&0 &
 	CHILD=$!
 	wait "$CHILD" || status=$?
 	CHILD=
