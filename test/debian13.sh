@@ -14,7 +14,7 @@ set -euo pipefail
 if [ $# -eq 0 ] || [[ $1 == -* ]]; then
 	echo "usage: $0 COMMAND [ARGUMENT]..."
 	echo "Runs COMMAND in a Debian 13 root, in the project's folder, with the project built"
-	echo "in build/debian13. To make the root anew: rm -rf .debian13"
+	echo "in build/debian13 and 128 hugepages of 2 MB free. To make the root anew: rm -rf .debian13"
 	echo "DEBIAN_MIRROR=URL: take Debian 13 from there, not from the machine's own mirror."
 	[ "${1-}" = --help ]
 	exit
@@ -160,4 +160,5 @@ fi
 build
 exec 9>&-
 
+reserve_hugepages 128
 inside "$@"
