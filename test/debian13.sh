@@ -25,6 +25,7 @@ PACKAGES="build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-de
 DIR=$TOP/.debian13
 ROOT=$DIR/root
 BUILD=build/debian13
+SDK=build/driver-sdk-debian13
 STOP_SIGNAL=KILL # unshare blocks the others; its child dies with it
 
 # in_namespace TOP ROOT COMMAND...: called in the namespaces. COMMAND must not be PID 1, for which
@@ -73,7 +74,7 @@ debian_mirror()
 # A root that is there is complete: it gets its name last.
 make_root()
 {
-	local new=$DIR/new mirror log=$DIR/debootstrap.log
+	local new=$DIR/new log=$DIR/debootstrap.log mirror
 
 	mirror=$(debian_mirror)
 	rm -rf --one-file-system "$new" "${TOP:?}/$BUILD"
@@ -101,15 +102,13 @@ make_root()
 	mv "$new" "$ROOT"
 }
 
-# Sets SDK. 23.11's and 24.11's headers describe the same layouts as 22.11's; later ones do not.
+# 23.11's and 24.11's headers describe the same layouts as 22.11's; later ones do not.
 get_driver_sdk()
 {
 	local log=$DIR/driver-sdk.log version
 
-	if inside drivers/driver-sdk.sh >"$log" 2>&1; then
-		SDK=$(tail -n 1 "$log")
-		return
-	fi
+	inside drivers/driver-sdk.sh $SDK >"$log" 2>&1 && return
+
 	version=$(sed -n 's/^Version: //p' "$ROOT"/usr/lib/*/pkgconfig/libdpdk.pc)
 	case $version in
 	23.11* | 24.11*) ;;
@@ -119,11 +118,10 @@ get_driver_sdk()
 		;;
 	esac
 	say "$(sed -n 's/^error: //p' "$log"): taking the headers of the host's DPDK 22.11, which fit"
-	run "$TOP/drivers/driver-sdk.sh" "$TOP/build/driver-sdk-host" >"$log" ||
+	run "$TOP/drivers/driver-sdk.sh" "$TOP/$SDK" ||
 		die "no driver SDK headers for DPDK $version" "see the lines above"
-	grep -q =22.11 "$TOP/build/driver-sdk-host/VERSION" ||
+	grep -q =22.11 "$TOP/$SDK/VERSION" ||
 		die "the host's DPDK is not 22.11, its driver SDK headers do not fit DPDK $version"
-	SDK=/copyengine/build/driver-sdk-host
 }
 
 build()
@@ -134,15 +132,15 @@ build()
 		say "configuring the build with Debian 13's DPDK"
 		get_driver_sdk
 		rm -rf "${TOP:?}/$BUILD"
-		inside meson setup "$BUILD" "-Ddriver_sdk=$SDK" >"$log" 2>&1 || {
+		inside meson setup "$BUILD" "-Ddriver_sdk=/copyengine/$SDK" >"$log" 2>&1 || {
 			tail -n 20 "$log" >&2
-			die "meson setup failed in the Debian 13 root"
+			die "meson setup failed in the Debian 13 root" "see $log"
 		}
 	fi
 	say "building with Debian 13's DPDK in $BUILD"
 	inside ninja -C "$BUILD" >"$log" 2>&1 || {
 		tail -n 30 "$log" >&2
-		die "the build failed in the Debian 13 root"
+		die "the build failed in the Debian 13 root" "see $log"
 	}
 }
 
