@@ -95,7 +95,7 @@ lists_pci_ids()
 	cat "$info"
 	/usr/bin/python3 -c '
 import json, sys
-info = {i["name"]: i for i in json.load(sys.stdin)}["dma_cbdma"]
+info = {i["name"]: i for i in json.load(sys.stdin)}["dma_cbdma_pci"]
 assert "vfio-pci" in info["kmod"], "no kernel module line"
 ids = {(i["vendor"], i["device"]) for i in info["pci_ids"]}
 missing = {("8086", i) for i in ("0e20", "2f20", "6f20", "2021", "0b00")} - ids
