@@ -594,6 +594,8 @@ dm_cbdma_inject(struct dm_device *dev, unsigned int channel, const struct dm_cbd
 
 	if (dev->ops != &cbdma_ops || channel >= cb->config.channels)
 		return -EINVAL;
+	if (fault->kind == DM_CBDMA_FAULT_FAIL && fault->chanerr == 0)
+		return -EINVAL;
 	ch = &cb->channel[channel];
 	dm_device_lock(dev);
 	ch->fault = *fault;

@@ -25,6 +25,9 @@
 /* Descriptors that are prefetched ahead of the one that is decoded. */
 #define FETCH_AHEAD 8
 
+/* Bytes of an operation that are prefetched when it is decoded. */
+#define PREFETCH_BYTES 256
+
 #define DESC_SIZE sizeof(struct cbdma_desc)
 
 /* DCA and prefetch hints in the control word (Linux drivers/dma/ioat/hw.h): without effect here. */
@@ -134,6 +137,18 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b,
 	return 0;
 }
 
+/* Ask for the first lines of an operation's data, all of them when it is short. */
+static inline void
+prefetch_data(const uint8_t *src, uint8_t *dst, uint32_t size)
+{
+	uint32_t i, len = size < PREFETCH_BYTES ? size : PREFETCH_BYTES;
+
+	for (i = 0; i < len; i += 64) {
+		__builtin_prefetch(src + i, 0);
+		__builtin_prefetch(dst + i, 1);
+	}
+}
+
 /* Decode a descriptor, the common kind without a call. @return a CHANERR bit; 0: it is good. */
 static inline uint32_t
 decode_fast(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, uint32_t slow,
@@ -150,8 +165,7 @@ decode_fast(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b
 	dst = dm_tlb_lookup(&cb->write_tlb, d->dst, d->size);
 	if (__builtin_expect(src == NULL || dst == NULL, 0))
 		return decode(cb, ch, b, d);
-	__builtin_prefetch(src, 0);
-	__builtin_prefetch(dst, 1);
+	prefetch_data(src, dst, d->size);
 	out->dst = dst;
 	out->src = src;
 	out->len = d->size;

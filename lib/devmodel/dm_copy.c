@@ -59,6 +59,10 @@ copy_one(uint8_t *dst, const uint8_t *src, size_t len)
 		COPY_ENDS(vec64, dst, src, len);
 		return;
 	}
+	if (len >= 1024) {
+		__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
+		return;
+	}
 	tail = *(const vec64 *)(src + len - 64);
 	for (; len > 64; dst += 64, src += 64, len -= 64)
 		*(vec64 *)dst = *(const vec64 *)src;
