@@ -90,9 +90,11 @@ no_space(struct cbdma_dev *dev, uint32_t slots, uint64_t flags)
 	if (dev->capacity == 0)
 		return -EINVAL; /* not started */
 	if (slots > dev->capacity) {
-		CBDMA_LOG(ERR, dev->name,
-			"an operation takes more descriptors than the ring's %u: use a larger ring",
-			dev->capacity);
+		if (!dev->small_ring_logged)
+			CBDMA_LOG(ERR, dev->name,
+				"an operation takes more descriptors than the ring's %u: use a larger"
+				" ring (further ones are not logged)", dev->capacity);
+		dev->small_ring_logged = true;
 		return -EINVAL;
 	}
 	if (dev->silent)

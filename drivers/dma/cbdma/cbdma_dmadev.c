@@ -357,6 +357,7 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 	}
 
 	dev->nb_desc = slots;
+	dev->small_ring_logged = false;
 	dev->mask = slots - 1;
 	dev->slot_op = dev->slot_op_mem;
 	dev->ring = dev->ring_mz->addr;

@@ -90,6 +90,7 @@ struct cbdma_dev {
 	uint8_t cbver;
 	bool enq_deq; /**< configured for enqueue_ops() and dequeue_ops() */
 	bool bad_argument_logged;
+	bool small_ring_logged;
 	uint64_t completion_iova;
 	const struct rte_memzone *ring_mz;
 	uint16_t *bus_doorbell; /**< where the bus has DMACOUNT */
