@@ -168,7 +168,7 @@ drv_create(struct drv *d, const struct drv_conf *conf)
 	d->model = dm_cbdma_create(&config, &error);
 	assert_non_null(d->model);
 	assert_int_equal(rte_memseg_contig_walk(map_memory, d->model), 0);
-	return cbdma_create(d->name, &d->device, &bus, d->doorbell);
+	return cbdma_create(d->name, &d->device, &bus, d->doorbell, true);
 }
 
 /* A device */
@@ -177,7 +177,7 @@ void
 drv_start(int16_t id, uint16_t ring, bool silent)
 {
 	const struct rte_dma_vchan_conf vchan = {
-		.direction = RTE_DMA_DIR_MEM_TO_MEM, .nb_desc = ring == 0 ? 64 : ring};
+		.direction = RTE_DMA_DIR_MEM_TO_MEM, .nb_desc = ring == 0 ? CBDMA_MIN_DESC : ring};
 	struct rte_dma_conf conf = {.nb_vchans = 1};
 
 #if CBDMA_HAS_ENQ_DEQ

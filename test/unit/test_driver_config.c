@@ -231,8 +231,8 @@ test_ring_sizes(void **state __rte_unused)
 {
 	static const struct {
 		uint16_t asked, has;
-	} size[] = {{32, 32}, {33, 64}, {64, 64}, {1000, 1024}, {1024, 1024}, {16385, 32768},
-		{32768, 32768}, {32, 32}};
+	} size[] = {{32, 256}, {33, 256}, {256, 256}, {257, 512}, {1000, 1024}, {1024, 1024},
+		{16385, 32768}, {32768, 32768}, {32, 256}};
 	struct drv_op ops[40];
 	unsigned int i, n;
 	struct drv d;
@@ -283,7 +283,7 @@ test_restart_many(void **state __rte_unused)
 		if (i % 2 == 0)
 			assert_int_equal(rte_dma_start(d.id), 0);
 		else
-			drv_start(d.id, 32 << (i % 5), false);
+			drv_start(d.id, 128 << (i % 5), false);
 	}
 	drv_close(&d);
 }

@@ -10,6 +10,8 @@
 
 #include "test_driver.h"
 
+#define CAPACITY DRV_MIN_CAPACITY
+
 static int
 copy(struct drv *d, uint32_t src, uint32_t dst, uint32_t len, uint64_t flags)
 {
@@ -116,7 +118,7 @@ test_zero_length(void **state __rte_unused)
 	log = drv_log_end();
 	assert_string_equal(log, "");
 	free(log);
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 63);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY);
 	assert_int_equal(copy(&d, 0, 0, 10, RTE_DMA_OP_FLAG_SUBMIT), 0);
 	assert_int_equal(drv_run(&d), 1);
 	drv_close(&d);
@@ -168,7 +170,7 @@ test_poll(void **state __rte_unused)
 	drv_close(&d);
 }
 
-/* The ring wraps every 64th operation, indices and slots every 65536th. */
+/* The ring wraps every 256th operation, indices and slots every 65536th. */
 static void
 test_wrap(void **state __rte_unused)
 {
@@ -179,23 +181,23 @@ test_wrap(void **state __rte_unused)
 
 	drv_open(&d, NULL);
 	while (completed < total) {
-		for (n = drv_random() % 70; n > 0 && enqueued < total; n--) {
+		for (n = drv_random() % 300; n > 0 && enqueued < total; n--) {
 			uint32_t at = enqueued % 1000 * 16;
 			int ret = copy(&d, at, at, 16, 0);
 
 			if (ret < 0) {
 				assert_int_equal(ret, -ENOSPC);
-				assert_int_equal(enqueued - completed, 63);
+				assert_int_equal(enqueued - completed, CAPACITY);
 				break;
 			}
 			assert_int_equal(ret, enqueued & 0xffff);
 			enqueued++;
-			assert_int_equal(rte_dma_burst_capacity(d.id, 0), 63 - (enqueued - completed));
+			assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - (enqueued - completed));
 		}
 		if (drv_random() % 4 != 0)
 			assert_int_equal(rte_dma_submit(d.id, 0), 0);
-		drv_step(&d, drv_random() % 80);
-		max = drv_random() % 80;
+		drv_step(&d, drv_random() % 300);
+		max = drv_random() % 300;
 		n = rte_dma_completed(d.id, 0, max, &idx, NULL);
 		assert_true(n <= max && n <= enqueued - completed);
 		completed += n;
@@ -243,10 +245,10 @@ test_full(void **state __rte_unused)
 	uint16_t idx;
 	int i;
 
-	drv_open(&d, &(struct drv_conf){.ring = 32});
-	for (i = 0; i < 31; i++) {
-		assert_int_equal(rte_dma_burst_capacity(d.id, 0), 31 - i);
-		assert_int_equal(copy(&d, i * 64, i * 64, 64, 0), i);
+	drv_open(&d, NULL);
+	for (i = 0; i < (int)CAPACITY; i++) {
+		assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - i);
+		assert_int_equal(copy(&d, i * 16, i * 16, 16, 0), i);
 	}
 	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 0);
 	assert_int_equal(copy(&d, 0, 4096, 64, 0), -ENOSPC);
@@ -255,17 +257,17 @@ test_full(void **state __rte_unused)
 	assert_int_equal(rte_dma_fill(d.id, 0, 0, drv_iova(drv_dst + 4096), 64, 0), -ENOSPC);
 	assert_int_equal(drv_run(&d), 0); /* what was refused has not submitted */
 	assert_int_equal(rte_dma_submit(d.id, 0), 0);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(drv_run(&d), CAPACITY);
 	/* Done is not reported: the slots are still taken. */
 	assert_int_equal(copy(&d, 0, 4096, 64, 0), -ENOSPC);
 	assert_int_equal(rte_dma_completed(d.id, 0, 1, &idx, NULL), 1);
 	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 1);
-	assert_int_equal(copy(&d, 0, 0, 64, RTE_DMA_OP_FLAG_SUBMIT), 31);
+	assert_int_equal(copy(&d, 0, 0, 64, RTE_DMA_OP_FLAG_SUBMIT), CAPACITY);
 	assert_int_equal(copy(&d, 0, 4096, 64, 0), -ENOSPC);
 	assert_int_equal(drv_run(&d), 1);
-	assert_int_equal(rte_dma_completed(d.id, 0, 64, &idx, NULL), 31);
-	assert_int_equal(idx, 31);
-	assert_memory_equal(drv_dst, drv_src, 31 * 64);
+	assert_int_equal(rte_dma_completed(d.id, 0, 512, &idx, NULL), CAPACITY);
+	assert_int_equal(idx, CAPACITY);
+	assert_memory_equal(drv_dst, drv_src, CAPACITY * 16);
 	assert_int_equal(drv_dst[4096], DRV_GUARD);
 	drv_close(&d);
 }
@@ -287,7 +289,7 @@ test_long(void **state __rte_unused)
 
 		ops[0] = (struct drv_op){.kind = i % 2 ? DRV_FILL : DRV_COPY, .len = left};
 		assert_true(drv_enqueue(&d, 0, ops) >= 0);
-		assert_int_equal(rte_dma_burst_capacity(d.id, 0), 63 - slots);
+		assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - slots);
 		for (k = 0; k < slots; k++) {
 			const struct cbdma_desc *desc = &d.dev->ring[(head + k) & d.dev->mask];
 
@@ -319,19 +321,19 @@ test_long(void **state __rte_unused)
 static void
 test_long_no_space(void **state __rte_unused)
 {
-	const uint32_t len = 31 * 4096;
+	const uint32_t len = CAPACITY * 4096;
 	struct drv d;
 	char *log;
 
-	drv_open(&d, &(struct drv_conf){.xfercap = 12, .ring = 32});
+	drv_open(&d, &(struct drv_conf){.xfercap = 12});
 	drv_log_begin();
 	assert_int_equal(copy(&d, 0, 0, len + 1, 0), -EINVAL);
 	log = drv_log_end();
-	assert_non_null(strstr(log, "larger ring"));
+	assert_non_null(strstr(log, "more descriptors than the ring"));
 	free(log);
 	assert_int_equal(copy(&d, 0, 0, len, RTE_DMA_OP_FLAG_SUBMIT), 0);
 	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 0);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(drv_run(&d), CAPACITY);
 	assert_int_equal(rte_dma_completed(d.id, 0, 9, NULL, NULL), 1);
 	assert_memory_equal(drv_dst, drv_src, len);
 	assert_int_equal(copy(&d, 0, 0, 1, RTE_DMA_OP_FLAG_SUBMIT), 1);
@@ -339,11 +341,11 @@ test_long_no_space(void **state __rte_unused)
 	assert_int_equal(drv_run(&d), 1);
 	assert_int_equal(rte_dma_completed(d.id, 0, 9, NULL, NULL), 1);
 	assert_int_equal(copy(&d, 0, 0, len, RTE_DMA_OP_FLAG_SUBMIT), 2);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(drv_run(&d), CAPACITY);
 	assert_int_equal(rte_dma_completed(d.id, 0, 9, NULL, NULL), 1);
 	/* With a fence that needs no descriptor, since the ring is empty. */
 	assert_int_equal(copy(&d, 0, 0, len, RTE_DMA_OP_FLAG_SUBMIT | RTE_DMA_OP_FLAG_FENCE), 3);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(drv_run(&d), CAPACITY);
 	assert_int_equal(rte_dma_completed(d.id, 0, 9, NULL, NULL), 1);
 	drv_close(&d);
 }
@@ -409,22 +411,22 @@ test_fence_slots(void **state __rte_unused)
 	drv_open(&d, NULL);
 	/* First of all, and on a ring that has become empty: nothing to wait for. */
 	assert_int_equal(copy(&d, 0, 0, 8, fence | RTE_DMA_OP_FLAG_SUBMIT), 0);
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 62);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - 1);
 	assert_int_equal(drv_run(&d), 1);
 	assert_int_equal(rte_dma_completed(d.id, 0, 8, &idx, NULL), 1);
 	assert_int_equal(copy(&d, 0, 0, 8, fence), 1);
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 62);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - 1);
 	/* The one before is not submitted: it carries the fence itself. Two in a row. */
 	assert_int_equal(copy(&d, 0, 0, 8, fence), 2);
 	assert_int_equal(copy(&d, 0, 0, 8, fence), 3);
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 60);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - 3);
 	assert_true(d.dev->ring[1].control & CBDMA_DESC_FENCE);
 	assert_true(d.dev->ring[2].control & CBDMA_DESC_FENCE);
 	assert_false(d.dev->ring[3].control & CBDMA_DESC_FENCE);
 	assert_int_equal(rte_dma_submit(d.id, 0), 0);
 	/* The one before is submitted: left alone, a null descriptor carries the fence. */
 	assert_int_equal(copy(&d, 0, 0, 8, fence), 4);
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 58);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - 5);
 	assert_false(d.dev->ring[3].control & CBDMA_DESC_FENCE);
 	assert_true(d.dev->ring[4].control & CBDMA_DESC_NULL);
 	assert_true(d.dev->ring[4].control & CBDMA_DESC_FENCE);
@@ -437,7 +439,7 @@ test_fence_slots(void **state __rte_unused)
 	assert_int_equal(drv_run(&d), 2);
 	assert_int_equal(rte_dma_completed(d.id, 0, 64, &idx, NULL), 2);
 	assert_int_equal(idx, 5);
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 63);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY);
 	drv_close(&d);
 }
 
@@ -449,25 +451,25 @@ test_fence_full(void **state __rte_unused)
 	struct drv d;
 	int i;
 
-	drv_open(&d, &(struct drv_conf){.xfercap = 12, .ring = 32});
-	for (i = 0; i < 30; i++)
+	drv_open(&d, &(struct drv_conf){.xfercap = 12});
+	for (i = 0; i < (int)CAPACITY - 1; i++)
 		assert_int_equal(copy(&d, 0, 0, 8, 0), i);
-	assert_int_equal(copy(&d, 0, 0, 8, fence), 30);
+	assert_int_equal(copy(&d, 0, 0, 8, fence), CAPACITY - 1);
 	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 0);
 	assert_int_equal(rte_dma_submit(d.id, 0), 0);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(drv_run(&d), CAPACITY);
 	assert_int_equal(rte_dma_completed(d.id, 0, 1, NULL, NULL), 1);
 	/* Submitted: it needs two. */
 	assert_int_equal(copy(&d, 0, 0, 8, fence), -ENOSPC);
 	/* As many as there are: fits when the ring is empty, so this is a matter of polling. */
-	assert_int_equal(copy(&d, 0, 0, 31 * 4096, fence), -ENOSPC);
+	assert_int_equal(copy(&d, 0, 0, CAPACITY * 4096, fence), -ENOSPC);
 	assert_int_equal(rte_dma_completed(d.id, 0, 1, NULL, NULL), 1);
-	assert_int_equal(copy(&d, 0, 0, 8, fence | RTE_DMA_OP_FLAG_SUBMIT), 31);
+	assert_int_equal(copy(&d, 0, 0, 8, fence | RTE_DMA_OP_FLAG_SUBMIT), CAPACITY);
 	assert_int_equal(drv_run(&d), 2);
-	assert_int_equal(copy(&d, 0, 0, 31 * 4096, fence), -ENOSPC);
-	assert_int_equal(rte_dma_completed(d.id, 0, 64, NULL, NULL), 30);
-	assert_int_equal(copy(&d, 0, 0, 31 * 4096, fence | RTE_DMA_OP_FLAG_SUBMIT), 32);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(copy(&d, 0, 0, CAPACITY * 4096, fence), -ENOSPC);
+	assert_int_equal(rte_dma_completed(d.id, 0, 512, NULL, NULL), CAPACITY - 1);
+	assert_int_equal(copy(&d, 0, 0, CAPACITY * 4096, fence | RTE_DMA_OP_FLAG_SUBMIT), CAPACITY + 1);
+	assert_int_equal(drv_run(&d), CAPACITY);
 	assert_int_equal(rte_dma_completed(d.id, 0, 64, NULL, NULL), 1);
 	drv_close(&d);
 }

@@ -128,7 +128,7 @@ test_sg_max(void **state __rte_unused)
 	drv_open(&d, &(struct drv_conf){.ring = 2048});
 	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
 	assert_int_equal(info.max_sges, RTE_DIM(src));
-	/* Sides cut at different places: 1024 segments a side are 2047 descriptors. */
+	/* Sides cut at different places: n segments a side are 2 * n - 1 descriptors. */
 	for (i = 0; i < RTE_DIM(src); i++) {
 		src[i] = (struct rte_dma_sge){drv_iova(drv_src + i * 64), 64};
 		dst[i] = (struct rte_dma_sge){drv_iova(drv_dst + i * 64), 64};
@@ -139,7 +139,7 @@ test_sg_max(void **state __rte_unused)
 	}
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, RTE_DIM(src), RTE_DIM(dst),
 			RTE_DMA_OP_FLAG_SUBMIT), 0);
-	assert_int_equal(drv_run(&d), 2047);
+	assert_int_equal(drv_run(&d), 2 * RTE_DIM(src) - 1);
 	assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, NULL), 1);
 	assert_memory_equal(drv_dst, drv_src, RTE_DIM(src) * 64);
 	drv_close(&d);
@@ -172,17 +172,12 @@ test_sg_arguments(void **state __rte_unused)
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 3, 1, RTE_DMA_OP_FLAG_FENCE), -EINVAL);
 	src[2].length = 99;
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 3, 3, RTE_DMA_OP_FLAG_SUBMIT), -EINVAL);
-	/* A segment of length 0: first, in the middle, last. */
-	for (i = 0; i < 3; i++) {
-		src[2].length = 100;
-		src[i].length = 0;
-		assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 3, 3, 0), -EINVAL);
-		assert_int_equal(rte_dma_copy_sg(d.id, 0, dst, src, 3, 3, 0), -EINVAL);
-		assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 3, 2, 0), -EINVAL);
-		src[i].length = 100;
-	}
+	src[2].length = 0;
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 3, 3, 0), -EINVAL);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, dst, src, 3, 3, 0), -EINVAL);
+	src[2].length = 100;
 	/* Nothing of these has got into the ring. */
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 63);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), DRV_MIN_CAPACITY);
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 3, 3, RTE_DMA_OP_FLAG_SUBMIT), 0);
 	assert_int_equal(drv_run(&d), 3);
 	assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, NULL), 1);
@@ -190,59 +185,110 @@ test_sg_arguments(void **state __rte_unused)
 	drv_close(&d);
 }
 
+/* Segments may be empty, all of them even. */
+static void
+test_sg_empty_segments(void **state __rte_unused)
+{
+	struct rte_dma_sge src[5], dst[5], none[3] = {0};
+	unsigned int mask, i, n;
+	struct drv d;
+
+	drv_open(&d, NULL);
+	for (mask = 0; mask < 32; mask++) {
+		const unsigned int full = 5 - __builtin_popcount(mask);
+
+		memset(drv_dst, DRV_GUARD, 1024);
+		for (i = 0, n = 0; i < 5; i++) {
+			src[i] = (struct rte_dma_sge){drv_iova(drv_src + n * 60), mask >> i & 1 ? 0 : 60};
+			n += !(mask >> i & 1);
+		}
+		dst[0] = (struct rte_dma_sge){drv_iova(drv_dst), full * 60};
+		assert_true(rte_dma_copy_sg(d.id, 0, src, dst, 5, 1, RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+		/* And the other way round, behind a fence. */
+		for (i = 0; i < 5; i++) {
+			dst[i] = src[i];
+			dst[i].addr += drv_iova(drv_dst + 512) - drv_iova(drv_src);
+		}
+		src[0] = (struct rte_dma_sge){drv_iova(drv_dst), full * 60};
+		assert_true(rte_dma_copy_sg(d.id, 0, src, dst, 1, 5,
+				RTE_DMA_OP_FLAG_SUBMIT | RTE_DMA_OP_FLAG_FENCE) >= 0);
+		drv_run(&d);
+		assert_int_equal(rte_dma_completed(d.id, 0, 64, NULL, NULL), 2);
+		assert_memory_equal(drv_dst, drv_src, full * 60);
+		assert_memory_equal(drv_dst + 512, drv_src, full * 60);
+		assert_int_equal(drv_dst[full * 60], DRV_GUARD);
+		assert_int_equal(drv_dst[512 + full * 60], DRV_GUARD);
+	}
+	/* Nothing to do is done all the same, in order, and reported once. */
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, none, none, 3, 2, 0), 64);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, none, none, 1, 1, 0), 65);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, none, none, 1, 3,
+			RTE_DMA_OP_FLAG_FENCE | RTE_DMA_OP_FLAG_SUBMIT), 66);
+	assert_int_equal(drv_run(&d), 3);
+	assert_int_equal(rte_dma_completed(d.id, 0, 64, NULL, NULL), 3);
+	drv_close(&d);
+}
+
 static void
 test_sg_no_space(void **state __rte_unused)
 {
-	struct rte_dma_sge src[64], dst[64];
-	unsigned int i;
+	const unsigned int capacity = DRV_MIN_CAPACITY;
+	struct rte_dma_sge src[64], dst[64], whole[2];
+	const uint64_t submit = RTE_DMA_OP_FLAG_SUBMIT;
+	unsigned int i, idx;
 	struct drv d;
 	char *log;
 
-	drv_open(&d, &(struct drv_conf){.ring = 32});
+	drv_open(&d, &(struct drv_conf){.xfercap = 12});
 	for (i = 0; i < 64; i++) {
 		src[i] = (struct rte_dma_sge){drv_iova(drv_src + i * 64), 64};
 		dst[i] = (struct rte_dma_sge){drv_iova(drv_dst + i * 64), 64};
 	}
-	/* More than the ring has, whatever happens. */
-	for (i = 32; i <= 64; i += 16) {
-		drv_log_begin();
-		assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, i, i, 0), -EINVAL);
-		log = drv_log_end();
-		/* Logged once. */
-		if (i == 32)
-			assert_non_null(strstr(log, "larger ring"));
-		else
-			assert_string_equal(log, "");
-		free(log);
-	}
-	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 31, 31, 0), 0);
-	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 1, 1, RTE_DMA_OP_FLAG_SUBMIT), -ENOSPC);
+	/* More than the ring has, whatever happens; logged once. */
+	whole[0] = (struct rte_dma_sge){drv_iova(drv_src), capacity * 4096 + 1};
+	whole[1] = (struct rte_dma_sge){drv_iova(drv_dst), capacity * 4096 + 1};
+	drv_log_begin();
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, whole, whole + 1, 1, 1, 0), -EINVAL);
+	log = drv_log_end();
+	assert_non_null(strstr(log, "more descriptors than the ring has"));
+	free(log);
+	whole[0].length = whole[1].length = 512 * 4096;
+	drv_log_begin();
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, whole, whole + 1, 1, 1, submit), -EINVAL);
+	log = drv_log_end();
+	assert_string_equal(log, "");
+	free(log);
+
+	/* As many as it has. */
+	whole[0].length = whole[1].length = capacity * 4096;
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, whole, whole + 1, 1, 1, 0), 0);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 1, 1, submit), -ENOSPC);
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 64, 64, 0), -ENOSPC);
 	assert_int_equal(drv_run(&d), 0);
 	assert_int_equal(rte_dma_submit(d.id, 0), 0);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(drv_run(&d), capacity);
 	assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, NULL), 1);
-	assert_memory_equal(drv_dst, drv_src, 31 * 64);
+	assert_memory_equal(drv_dst, drv_src, capacity * 4096);
 
 	/* More than are free: works after polling. */
-	for (i = 0; i < 20; i++)
-		assert_int_equal(rte_dma_copy(d.id, 0, src[i].addr, dst[i].addr, 64, 0), i + 1);
-	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 12, 12, RTE_DMA_OP_FLAG_SUBMIT), -ENOSPC);
+	for (idx = 1; idx <= capacity - 11; idx++)
+		assert_int_equal(rte_dma_copy(d.id, 0, src[0].addr, dst[0].addr, 64, 0), idx);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 12, 12, submit), -ENOSPC);
 	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 11);
 	assert_int_equal(rte_dma_submit(d.id, 0), 0);
-	assert_int_equal(drv_run(&d), 20);
-	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 12, 12, RTE_DMA_OP_FLAG_SUBMIT), -ENOSPC);
+	assert_int_equal(drv_run(&d), capacity - 11);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 12, 12, submit), -ENOSPC);
 	assert_int_equal(rte_dma_completed(d.id, 0, 1, NULL, NULL), 1);
 	memset(drv_dst, DRV_GUARD, 4096);
-	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 12, 12, RTE_DMA_OP_FLAG_SUBMIT), 21);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 12, 12, submit), idx);
 	assert_int_equal(drv_run(&d), 12);
-	assert_int_equal(rte_dma_completed(d.id, 0, 64, NULL, NULL), 20);
+	assert_int_equal(rte_dma_completed(d.id, 0, 512, NULL, NULL), capacity - 11);
 	assert_memory_equal(drv_dst, drv_src, 12 * 64);
 	/* With a fence on a full ring, at last. */
-	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 31, 31,
-			RTE_DMA_OP_FLAG_FENCE | RTE_DMA_OP_FLAG_SUBMIT), 22);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, whole, whole + 1, 1, 1,
+			RTE_DMA_OP_FLAG_FENCE | submit), idx + 1);
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 1, 1, RTE_DMA_OP_FLAG_FENCE), -ENOSPC);
-	assert_int_equal(drv_run(&d), 31);
+	assert_int_equal(drv_run(&d), capacity);
 	assert_int_equal(rte_dma_completed(d.id, 0, 64, NULL, NULL), 1);
 	drv_close(&d);
 }
@@ -256,7 +302,7 @@ test_sg_refused(void **state __rte_unused)
 	unsigned int i, round, n;
 	struct drv d;
 
-	drv_open(&d, &(struct drv_conf){.ring = 64});
+	drv_open(&d, NULL);
 	for (i = 0; i < 20; i++)
 		src[i] = dst[i] = (struct rte_dma_sge){drv_iova(drv_dst), 64};
 	for (round = 0; round < 200; round++) {
@@ -272,7 +318,7 @@ test_sg_refused(void **state __rte_unused)
 			assert_int_equal(drv_enqueue(&d, i, &ops[i]), (uint16_t)(first + i));
 			if (drv_random() % 3 == 0)
 				assert_int_equal(rte_dma_submit(d.id, 0), 0);
-			dst[bad].length = 0;
+			dst[bad].length = 63;
 			assert_true(rte_dma_copy_sg(d.id, 0, src, dst, 20, 20, RTE_DMA_OP_FLAG_FENCE) < 0);
 			dst[bad].length = 65;
 			assert_true(rte_dma_copy_sg(d.id, 0, src, dst, 20, 20, 0) < 0);
@@ -323,6 +369,7 @@ main(void)
 		cmocka_unit_test(test_sg_long),
 		cmocka_unit_test(test_sg_max),
 		cmocka_unit_test(test_sg_arguments),
+		cmocka_unit_test(test_sg_empty_segments),
 		cmocka_unit_test(test_sg_no_space),
 		cmocka_unit_test(test_sg_refused),
 		cmocka_unit_test(test_sg_fence),
