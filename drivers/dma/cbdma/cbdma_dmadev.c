@@ -178,12 +178,6 @@ cbdma_channel_reset(struct cbdma_dev *dev)
 int
 cbdma_channel_arm(struct cbdma_dev *dev, uint16_t slot)
 {
-	dev->base = slot;
-	/* As if the slot before had just been completed. The device writes the word only after it
-	 * has completed something.
-	 */
-	__atomic_store_n(dev->completion, cbdma_slot_iova(dev, slot - 1), __ATOMIC_RELAXED);
-
 	cbdma_write(dev, CBDMA_CH(CBDMA_CHANCTRL), 2,
 		CBDMA_CHANCTRL_ANY_ERR_ABORT_EN | CBDMA_CHANCTRL_ERR_COMPLETION_EN);
 	cbdma_write(dev, CBDMA_CH(CBDMA_CHANCMP), 8, dev->completion_iova);
@@ -195,6 +189,11 @@ cbdma_channel_arm(struct cbdma_dev *dev, uint16_t slot)
 			cbdma_chansts_name(chansts), chansts);
 		return -EIO;
 	}
+	/* As if the slot before had just been completed, but not before it is sure that the channel
+	 * goes on from here. Nothing runs yet, so the device does not write the word either.
+	 */
+	dev->base = slot;
+	__atomic_store_n(dev->completion, cbdma_slot_iova(dev, slot - 1), __ATOMIC_RELAXED);
 	return 0;
 }
 
