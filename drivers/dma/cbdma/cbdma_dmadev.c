@@ -413,8 +413,10 @@ cbdma_stop(struct rte_dma_dev *dmadev)
 	ret = cbdma_channel_reset(dev);
 	reset_indices(dev);
 	*dev->completion = cbdma_slot_iova(dev, -1);
-	/* A device that is gone does not move data either: it is stopped. */
-	return ret == -ENODEV ? 0 : ret;
+	/* A device that is gone does not move data either: it is stopped. One that does not come
+	 * out of reset may, but when it is being removed nobody can wait for it.
+	 */
+	return ret == -ENODEV || dev->being_removed ? 0 : ret;
 }
 
 static int
@@ -655,7 +657,12 @@ cbdma_remove(const char *name)
 	if (dev_id < 0)
 		return 0;
 	/* Hot unplug of a device that runs: stop it, as rte_dma_close() wants it stopped. */
-	if (rte_eal_process_type() == RTE_PROC_PRIMARY)
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY) {
+		struct cbdma_dev *dev = cbdma_find(dev_id);
+
+		if (dev != NULL)
+			dev->being_removed = true;
 		rte_dma_stop(dev_id);
+	}
 	return rte_dma_pmd_release(name);
 }

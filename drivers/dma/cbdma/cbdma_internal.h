@@ -96,6 +96,7 @@ struct cbdma_dev {
 	uint8_t cbver;
 	bool has_silent; /**< silent mode is offered */
 	bool enq_deq;	 /**< configured for enqueue_ops() and dequeue_ops() */
+	bool being_removed;
 	bool bad_argument_logged;
 	bool small_ring_logged;
 	uint64_t completion_iova;
