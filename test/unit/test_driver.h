@@ -51,6 +51,7 @@ struct drv {
 	int16_t id;
 	struct cbdma_dev *dev;
 	char name[32];
+	bool has_engine; /**< runs by itself: stepping is but waiting a little */
 
 	/* With a bus of the test's own. */
 	struct dm_device *model;
@@ -68,6 +69,8 @@ int drv_group_teardown(void **state);
 /** A device, configured and started; fails the test otherwise. */
 void drv_open(struct drv *d, const struct drv_conf *conf);
 void drv_close(struct drv *d);
+/** The same with vdev arguments as given: with an engine unless there is a step=1 among them. */
+void drv_open_args(struct drv *d, const char *args);
 /** A device on a bus of the test's own, not configured. @return what cbdma_create() returned. */
 int drv_create(struct drv *d, const struct drv_conf *conf);
 /** Configure, set up the vchan and start. */
