@@ -81,18 +81,19 @@ find_vdev(int16_t dev_id)
 static int
 mp_serve(const struct rte_mp_msg *msg, const void *peer)
 {
-	const struct register_request *req = (const void *)msg->param;
 	struct rte_mp_msg reply = {.len_param = sizeof(uint64_t)};
+	struct register_request req;
 	struct cbdma_vdev *vdev;
 	uint64_t value = UINT64_MAX;
 
-	if (msg->len_param != sizeof(*req))
+	if (msg->len_param != sizeof(req))
 		return -1;
-	vdev = find_vdev(rte_dma_get_dev_id_by_name(req->name));
-	if (vdev != NULL && req->is_write)
-		dm_device_write(vdev->model, req->offset, req->width, req->value);
+	memcpy(&req, msg->param, sizeof(req)); /* it is not aligned there */
+	vdev = find_vdev(rte_dma_get_dev_id_by_name(req.name));
+	if (vdev != NULL && req.is_write)
+		dm_device_write(vdev->model, req.offset, req.width, req.value);
 	else if (vdev != NULL)
-		value = dm_device_read(vdev->model, req->offset, req->width);
+		value = dm_device_read(vdev->model, req.offset, req.width);
 	rte_strscpy(reply.name, msg->name, sizeof(reply.name));
 	memcpy(reply.param, &value, sizeof(value));
 	return rte_mp_reply(&reply, peer);
