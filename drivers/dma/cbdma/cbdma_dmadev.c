@@ -23,6 +23,7 @@ RTE_LOG_REGISTER(cbdma_logtype, pmd.dma.cbdma, NOTICE);
 
 struct bus_entry {
 	TAILQ_ENTRY(bus_entry) next;
+	struct rte_dma_dev *dmadev;
 	struct cbdma_dev *dev;
 	struct cbdma_bus bus;
 };
@@ -610,6 +611,7 @@ cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus
 		goto fail;
 	}
 	dev = dmadev->data->dev_private;
+	entry->dmadev = dmadev;
 	entry->dev = dev;
 	entry->bus = *bus;
 	rte_spinlock_lock(&bus_lock);
@@ -652,17 +654,26 @@ int
 cbdma_remove(const char *name)
 {
 	int dev_id = rte_dma_get_dev_id_by_name(name);
+	struct rte_dma_dev *dmadev;
+	struct cbdma_dev *dev;
 
 	/* Closed by the application already. */
 	if (dev_id < 0)
 		return 0;
-	/* Hot unplug of a device that runs: stop it, as rte_dma_close() wants it stopped. */
+	dev = cbdma_find(dev_id);
+	if (dev == NULL)
+		return -ENODEV;
 	if (rte_eal_process_type() == RTE_PROC_PRIMARY) {
-		struct cbdma_dev *dev = cbdma_find(dev_id);
-
-		if (dev != NULL)
-			dev->being_removed = true;
+		/* Hot unplug of a device that runs: stop it, as rte_dma_close() wants it stopped. */
+		dev->being_removed = true;
 		rte_dma_stop(dev_id);
+	} else {
+		/* What this process has of it goes, and the device may run on. rte_dma_close() would
+		 * refuse that, so there must be nothing left to close.
+		 */
+		dmadev = find_entry(dev)->dmadev;
+		cbdma_close(dmadev);
+		dmadev->state = RTE_DMA_DEV_REGISTERED;
 	}
 	return rte_dma_pmd_release(name);
 }
