@@ -575,7 +575,7 @@ dm_cbdma_create(const struct dm_cbdma_config *config, const char **error)
 		return NULL;
 	}
 	cb->config = complete;
-	cb->copy = dm_copy_select();
+	dm_copier_init(&cb->copier);
 	cb->read_tlb.perm = DM_READ;
 	cb->write_tlb.perm = DM_WRITE;
 	for (i = 0; i < complete.channels; i++) {
