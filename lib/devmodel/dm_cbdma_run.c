@@ -20,13 +20,13 @@
 #define BATCH 32
 
 /* Bytes after which a batch ends, so that long operations are reported as they finish. */
-#define BATCH_BYTES (256u << 10)
+#define BATCH_BYTES (512u << 10)
 
 /* Descriptors that are prefetched ahead of the one that is decoded. */
-#define FETCH_AHEAD 8
+#define FETCH_AHEAD 32
 
-/* Bytes of an operation that are prefetched when it is decoded. */
-#define PREFETCH_BYTES 256
+/* Operations up to so many bytes are prefetched as a whole when they are decoded. */
+#define PREFETCH_MAX 256
 
 #define DESC_SIZE sizeof(struct cbdma_desc)
 
@@ -136,6 +136,21 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, str
 	return 0;
 }
 
+/* Ask for the data of an operation: all of a short one; of a longer one the first line, as the rest
+ * would push out what others have asked for before it is used.
+ */
+static inline void
+prefetch_data(const uint8_t *src, const uint8_t *dst, uint32_t size)
+{
+	uint32_t i = 0;
+
+	do {
+		__builtin_prefetch(src + i, 0);
+		__builtin_prefetch(dst + i, 1);
+		i += 64;
+	} while (i < size && size <= PREFETCH_MAX);
+}
+
 /* Decode a descriptor of the common kind, a copy all of whose translations are cached.
  *
  * @param slow
@@ -153,8 +168,7 @@ decode_fast(const struct dm_cbdma *cb, struct batch *b, uint32_t slow, uint32_t 
 	if (__builtin_expect((d.control & slow) != 0 || d.size - 1 >= max_size || src == NULL ||
 					    dst == NULL, 0))
 		return false;
-	__builtin_prefetch(src, 0);
-	__builtin_prefetch(dst, 1);
+	prefetch_data(src, dst, d.size);
 	out->dst = dst;
 	out->src = src;
 	out->len = d.size;
