@@ -20,16 +20,13 @@
 #define BATCH 32
 
 /* Bytes after which a batch ends, so that long operations are reported as they finish. */
-#define BATCH_BYTES (256u << 10)
+#define BATCH_BYTES (512u << 10)
 
 /* Descriptors that are prefetched ahead of the one that is decoded. */
-#define FETCH_AHEAD 8
+#define FETCH_AHEAD 32
 
-/* Bytes of an operation that are prefetched when it is decoded. */
-#define PREFETCH_BYTES 256
-
-/* Bytes of each operation's data that are prefetched. */
-#define PREFETCH_BYTES 256
+/* Copies up to so many bytes are prefetched as a whole when they are decoded. */
+#define PREFETCH_MAX 256
 
 #define DESC_SIZE sizeof(struct cbdma_desc)
 
@@ -142,17 +139,21 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, str
 	return 0;
 }
 
-/* Ask for the data of a copy: all of a short one, the start of a long one; the CPU follows by itself. */
+/* Ask for the data of a copy: all of a short one; of a long one the first line, as the rest would push
+ * out what others have asked for before it is used.
+ */
 static inline void
 prefetch_data(const struct dm_cbdma *cb, const uint8_t *src, const uint8_t *dst, uint32_t len)
 {
-	uint32_t i;
+	const bool wants_dst = dm_copier_wants_dst(&cb->copier, len);
+	uint32_t i = 0;
 
-	for (i = 0; i < len && i < PREFETCH_BYTES; i += 64) {
+	do {
 		__builtin_prefetch(src + i, 0);
-		if (dm_copier_wants_dst(&cb->copier, len))
+		if (wants_dst)
 			__builtin_prefetch(dst + i, 1);
-	}
+		i += 64;
+	} while (i < len && len <= PREFETCH_MAX);
 }
 
 /* Decode a descriptor of the common kind, a copy all of whose translations are cached.

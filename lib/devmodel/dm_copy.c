@@ -14,7 +14,7 @@
 #define TIMED_BYTES 8192
 
 /* One in so many of them is run the way that seems worse. */
-#define TRY_EACH 256
+#define TRY_EACH 4096
 
 /* The C library's memcpy() would do for long copies, but a call and its dispatch on the length cost
  * more than a 64-byte copy itself, and its behaviour is undefined where buffers overlap, which a
@@ -56,31 +56,50 @@ copy_below_64(uint8_t *dst, const uint8_t *src, size_t len)
 		*dst = *src;
 }
 
-static ALWAYS_INLINE void
-copy_one(uint8_t *dst, const uint8_t *src, size_t len)
-{
-	vec64 tail;
+/* How far ahead of the store a destination is asked for, in order to write it. The CPU follows a source
+ * by itself, but less so a destination: 4 % of the time of a 4 KB copy.
+ */
+#define AHEAD 512
 
-	if (len == 64) {
-		*(vec64 *)dst = *(const vec64 *)src;
-		return;
+/* Behind the end of this destination it is the turn of the next operation's. */
+static ALWAYS_INLINE void
+copy_long(uint8_t *dst, const uint8_t *src, size_t len, uint8_t *next_dst)
+{
+	const vec64 tail = *(const vec64 *)(src + len - 64);
+	uint8_t *ahead;
+
+	for (; len > 256; dst += 256, src += 256, len -= 256) {
+		const vec64 a = *(const vec64 *)src;
+		const vec64 b = *(const vec64 *)(src + 64);
+		const vec64 c = *(const vec64 *)(src + 128);
+		const vec64 d = *(const vec64 *)(src + 192);
+
+		ahead = len > AHEAD ? dst + AHEAD : next_dst + (AHEAD - len);
+		__builtin_prefetch(ahead, 1);
+		__builtin_prefetch(ahead + 64, 1);
+		__builtin_prefetch(ahead + 128, 1);
+		__builtin_prefetch(ahead + 192, 1);
+		*(vec64 *)dst = a;
+		*(vec64 *)(dst + 64) = b;
+		*(vec64 *)(dst + 128) = c;
+		*(vec64 *)(dst + 192) = d;
 	}
-	if (len < 64) {
-		copy_below_64(dst, src, len);
-		return;
-	}
-	if (len <= 128) {
-		COPY_ENDS(vec64, dst, src, len);
-		return;
-	}
-	if (len >= 2048) {
-		__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
-		return;
-	}
-	tail = *(const vec64 *)(src + len - 64);
 	for (; len > 64; dst += 64, src += 64, len -= 64)
 		*(vec64 *)dst = *(const vec64 *)src;
 	*(vec64 *)(dst + len - 64) = tail;
+}
+
+static ALWAYS_INLINE void
+copy_one(uint8_t *dst, const uint8_t *src, size_t len, uint8_t *next_dst)
+{
+	if (len == 64)
+		*(vec64 *)dst = *(const vec64 *)src;
+	else if (len < 64)
+		copy_below_64(dst, src, len);
+	else if (len <= 128)
+		COPY_ENDS(vec64, dst, src, len);
+	else
+		copy_long(dst, src, len, next_dst);
 }
 
 static ALWAYS_INLINE void
@@ -104,7 +123,8 @@ run_ops(const struct dm_op *ops, unsigned int n)
 		if (ops[i].fill)
 			fill_one(ops[i].dst, ops[i].pattern, ops[i].len);
 		else
-			copy_one(ops[i].dst, ops[i].src, ops[i].len);
+			copy_one(ops[i].dst, ops[i].src, ops[i].len,
+				ops[i + 1 < n ? i + 1 : i].dst);
 	}
 }
 
@@ -161,7 +181,7 @@ run_ops_streamed(const struct dm_op *ops, unsigned int n)
 		if (ops[i].fill)
 			fill_one(ops[i].dst, ops[i].pattern, ops[i].len);
 		else if (ops[i].len < DM_STREAM_MIN)
-			copy_one(ops[i].dst, ops[i].src, ops[i].len);
+			copy_one(ops[i].dst, ops[i].src, ops[i].len, ops[i].dst);
 		else
 			stream_one(ops[i].dst, ops[i].src, ops[i].len);
 	}
