@@ -38,12 +38,13 @@ at_exit()
 }
 
 CHILD=
+STOP_SIGNAL=TERM
 run_exit_commands()
 {
 	local status=$? i
 
 	trap '' INT TERM HUP
-	[ -z "$CHILD" ] || { kill -TERM "$CHILD" && wait "$CHILD"; } 2>/dev/null || true
+	[ -z "$CHILD" ] || { kill -"$STOP_SIGNAL" "$CHILD" && wait "$CHILD"; } 2>/dev/null || true
 	for ((i = ${#EXIT_COMMANDS[@]} - 1; i >= 0; i--)); do
 		eval "${EXIT_COMMANDS[i]}" || true
 	done
@@ -55,12 +56,12 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 
 # run COMMAND...: run in the background and wait, since only "wait" lets a signal to the script
-# through at once; what was running is ended by run_exit_commands.
+# through at once. What was running is ended by run_exit_commands, or with this shell.
 run()
 {
 	local status=0
 
-	"$@" <&0 &
+	setpriv --pdeathsig "$STOP_SIGNAL" "$@" <&0 &
 	CHILD=$!
 	wait "$CHILD" || status=$?
 	CHILD=
@@ -87,4 +88,78 @@ need_packages()
 	run apt-get -qq -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" \
 		>/dev/null ||
 		die "cannot install ${missing[*]}" "see the lines above"
+}
+
+# make_run_dir: sets RUN_DIR, a folder for this run that no folder above is world-writable (EAL
+# loads no plugin below one that is). EAL keeps its runtime files there too.
+RUN_DIR=
+make_run_dir()
+{
+	[ -z "$RUN_DIR" ] || return 0
+	need_root "running DPDK programs"
+	RUN_DIR=$(mktemp -d /run/copyengine.XXXXXX) || die "cannot make a folder in /run"
+	at_exit "rm -rf --one-file-system '$RUN_DIR'"
+	export RUNTIME_DIRECTORY=$RUN_DIR
+}
+
+# stage_plugin BUILD: sets PLUGIN, a copy of the plugin that EAL accepts.
+stage_plugin()
+{
+	local plugin=$1/drivers/dma/cbdma/librte_dma_cbdma.so
+
+	[ -e "$plugin" ] || die "no plugin at $plugin" "build it first: ninja -C $1"
+	make_run_dir
+	PLUGIN=$RUN_DIR/${plugin##*/}
+	cp "$plugin" "$PLUGIN"
+}
+
+HUGEPAGES=/sys/kernel/mm/hugepages/hugepages-2048kB
+
+# reserve_hugepages COUNT: see to it that COUNT 2 MB pages are free, and give back at the end those
+# that had to be reserved.
+reserve_hugepages()
+{
+	local wanted=$1 free missing before got
+
+	need_root "reserving hugepages"
+	[ -w $HUGEPAGES/nr_hugepages ] ||
+		die "this machine has no 2 MB hugepages" "$HUGEPAGES must be there and writable"
+	free=$(($(cat $HUGEPAGES/free_hugepages) - $(cat $HUGEPAGES/resv_hugepages)))
+	missing=$((wanted - free))
+	[ $missing -gt 0 ] || return 0
+
+	say "reserving $missing hugepages of 2 MB ($wanted are needed, $free are free)"
+	before=$(cat $HUGEPAGES/nr_hugepages)
+	add_hugepages $missing
+	got=$(($(cat $HUGEPAGES/nr_hugepages) - before))
+	if [ $got -lt $missing ]; then
+		# have the kernel free what the page cache holds, and try again
+		sync
+		echo 3 >/proc/sys/vm/drop_caches
+		echo 1 >/proc/sys/vm/compact_memory
+		add_hugepages $((missing - got))
+		got=$(($(cat $HUGEPAGES/nr_hugepages) - before))
+	fi
+	at_exit "add_hugepages -$got"
+	[ $got -ge $missing ] ||
+		die "the kernel gives $got hugepages of the $missing needed" \
+			"free memory: $((missing * 2)) MB, in pieces of 2 MB" \
+			"or reserve them at boot: hugepages=$((before + missing)) in the kernel's arguments"
+}
+
+add_hugepages()
+{
+	echo $(($(cat $HUGEPAGES/nr_hugepages) + $1)) >$HUGEPAGES/nr_hugepages
+}
+
+# mount_hugepages: sets HUGE_DIR (for EAL's --huge-dir), a hugetlbfs of this run alone; with it
+# vanish the files that EAL leaves there.
+mount_hugepages()
+{
+	make_run_dir
+	HUGE_DIR=$RUN_DIR/hugepages
+	mkdir "$HUGE_DIR"
+	mount -t hugetlbfs -o pagesize=2M,mode=700 copyengine "$HUGE_DIR" ||
+		die "cannot mount hugetlbfs" "this needs root's rights to mount, which containers lack"
+	at_exit "umount '$HUGE_DIR'"
 }

@@ -34,6 +34,14 @@ struct dm_cbdma_config {
 	 */
 	bool reorder;
 
+	/**
+	 * An error shows in CHANSTS and CHANERR only, not in the completion word, whatever
+	 * CHANCTRL.ERR_COMPLETION_EN says. The datasheets know no such device, but DPDK's dma_ioat
+	 * trusts the completion word on errors from CBVER 3.4 on only: a driver for all versions
+	 * should work with both.
+	 */
+	bool quiet_errors;
+
 	/** Called with the device's lock held when a channel raises its interrupt; may be NULL. */
 	void (*interrupt)(void *opaque, unsigned int channel);
 	void *opaque; /**< first argument of interrupt() */

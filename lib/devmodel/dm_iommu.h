@@ -32,11 +32,16 @@ struct dm_iova_range {
 struct dm_iommu *dm_iommu_create(void);
 void dm_iommu_destroy(struct dm_iommu *iommu);
 
+/** An IOVA and the address that it is mapped to differ by a multiple of this: devices access aligned
+ * structures by IOVA.
+ */
+#define DM_IOVA_ALIGN 64
+
 /**
  * Map [iova, iova + size) to va.
  *
- * @return 0; -EINVAL: size is 0, the range wraps, perm is none or unknown; -EEXIST: part of it is
- *   mapped already; -ENOMEM.
+ * @return 0; -EINVAL: size is 0, the range wraps, iova and va are aligned differently, perm is none
+ *   or unknown; -EEXIST: part of it is mapped already; -ENOMEM.
  */
 int dm_iommu_map(struct dm_iommu *iommu, uint64_t iova, uint64_t size, void *va, uint32_t perm);
 

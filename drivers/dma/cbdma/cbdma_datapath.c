@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_errno.h>
+#include <rte_io.h>
+
+#include "cbdma_internal.h"
+
+/* How far ahead of the slot being written its line is asked for: the device read it last, so it
+ * has to come back from another cache.
+ */
+#define PREFETCH_SLOTS 4
+
+/* A poll that finds nothing asks the device itself, not just the completion word, once in so many:
+ * a device that is gone, or that stopped without writing the completion word (CBVER before 3.4),
+ * is noticed within milliseconds and an MMIO read is not part of polling.
+ */
+#define IDLE_POLLS_PER_CHECK (1u << 14)
+
+/* Operations and slots */
+
+static __rte_always_inline uint16_t
+slots_free(const struct cbdma_dev *dev)
+{
+	uint16_t used = dev->head - dev->tail;
+
+	return used < dev->capacity ? dev->capacity - used : 0;
+}
+
+static __rte_always_inline void
+write_desc(struct cbdma_dev *dev, uint16_t slot, uint32_t control, uint64_t src, uint64_t dst,
+		uint32_t len)
+{
+	struct cbdma_desc *desc = &dev->ring[slot & dev->mask];
+
+	desc->size = len;
+	desc->control = control;
+	desc->src = src;
+	desc->dst = dst;
+}
+
+/* Hand everything enqueued to the device. */
+static __rte_always_inline void
+ring_doorbell(struct cbdma_dev *dev)
+{
+	uint16_t head = dev->head;
+
+	/* The descriptors have to be in memory before the device learns of them. The barrier is for
+	 * a doorbell in a BAR; the release is for a device model in another thread.
+	 */
+	rte_io_wmb();
+	__atomic_store_n(dev->doorbell, (uint16_t)(head - dev->base), __ATOMIC_RELEASE);
+	dev->rung = head;
+	dev->submitted = dev->enqueued;
+}
+
+/* Complete an enqueue of slots up to head. */
+static __rte_always_inline int
+enqueue_done(struct cbdma_dev *dev, uint16_t head, uint64_t flags)
+{
+	uint16_t idx = dev->enqueued;
+
+	dev->head = head;
+	dev->enqueued++;
+	if (flags & RTE_DMA_OP_FLAG_SUBMIT)
+		ring_doorbell(dev);
+	return idx;
+}
+
+/* Why there is no slot for an operation; in silent mode, make room first. */
+static __rte_noinline int
+no_space(struct cbdma_dev *dev, uint32_t slots)
+{
+	if (dev->trouble == CBDMA_TROUBLE_LOST)
+		return -ENODEV;
+	if (dev->capacity == 0)
+		return -EINVAL; /* not started */
+	if (slots > dev->capacity) {
+		CBDMA_LOG(ERR, dev->name,
+			"an operation takes more descriptors than the ring's %u: use a larger ring",
+			dev->capacity);
+		return -EINVAL;
+	}
+	if (dev->silent)
+		cbdma_reclaim(dev);
+	return slots_free(dev) >= slots ? 0 : -ENOSPC;
+}
+
+static __rte_noinline int
+bad_argument(struct cbdma_dev *dev, const char *what)
+{
+	/* Once: an application that does it once does it a million times a second. */
+	if (!dev->bad_argument_logged)
+		CBDMA_LOG(ERR, dev->name, "%s (further ones are not logged)", what);
+	dev->bad_argument_logged = true;
+	return -EINVAL;
+}
+
+/* Order the next operation, at slot head, behind all that were enqueued before it. The device's
+ * fence works the other way round: the descriptor that has it is done, with all before it, before
+ * the one behind it starts (DPDK drivers/dma/ioat says so too).
+ *
+ * @return slots used, 0 or 1.
+ */
+static __rte_noinline uint16_t
+write_fence(struct cbdma_dev *dev)
+{
+	uint16_t head = dev->head;
+
+	if (head == dev->tail)
+		return 0; /* all before it is done */
+	if (head != dev->rung) {
+		dev->ring[(uint16_t)(head - 1) & dev->mask].control |= CBDMA_DESC_FENCE;
+		return 0;
+	}
+	/* The device may have fetched the one before: a descriptor that does nothing carries it. */
+	write_desc(dev, head, CBDMA_DESC_FENCE | CBDMA_DESC_NULL, 0, 0, 1);
+	dev->slot_op[head & dev->mask] = dev->enqueued - 1;
+	return 1;
+}
+
+/* Whatever is not one descriptor: longer than the device can do at once, or fenced. */
+static __rte_noinline int
+enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len,
+		uint64_t flags)
+{
+	uint32_t slots, step;
+	uint16_t head;
+	int ret;
+
+	if (len == 0)
+		return bad_argument(dev, "an operation of length 0");
+
+	slots = (len - 1) / dev->max_len + 1 + !!(flags & RTE_DMA_OP_FLAG_FENCE);
+	if (slots > slots_free(dev)) {
+		ret = no_space(dev, slots);
+		if (ret != 0)
+			return ret;
+	}
+
+	head = dev->head;
+	if (flags & RTE_DMA_OP_FLAG_FENCE)
+		head += write_fence(dev);
+	for (; len > dev->max_len; len -= step, head++) {
+		step = dev->max_len;
+		write_desc(dev, head, control & ~CBDMA_DESC_COMPLETION, src, dst, step);
+		dev->slot_op[head & dev->mask] = dev->enqueued - 1;
+		/* The source of a fill is its pattern, and max_len a multiple of the pattern. */
+		if (control >> CBDMA_DESC_OP_SHIFT == CBDMA_DESC_OP_COPY)
+			src += step;
+		dst += step;
+	}
+	write_desc(dev, head, control, src, dst, len);
+	dev->slot_op[head & dev->mask] = dev->enqueued;
+	return enqueue_done(dev, head + 1, flags);
+}
+
+static __rte_always_inline int
+enqueue(struct cbdma_dev *dev, uint32_t op, uint64_t src, uint64_t dst, uint32_t len,
+		uint64_t flags)
+{
+	const uint32_t control = op << CBDMA_DESC_OP_SHIFT | CBDMA_DESC_COMPLETION;
+	uint16_t head = dev->head;
+	int ret;
+
+	/* len - 1: 0 wraps round and is too long as well. */
+	if (unlikely(len - 1 >= dev->max_len || (flags & RTE_DMA_OP_FLAG_FENCE)))
+		return enqueue_slow(dev, control, src, dst, len, flags);
+	if (unlikely((uint16_t)(head - dev->tail) >= dev->capacity)) {
+		ret = no_space(dev, 1);
+		if (ret != 0)
+			return ret;
+	}
+
+	__builtin_prefetch(&dev->ring[(uint16_t)(head + PREFETCH_SLOTS) & dev->mask], 1);
+	write_desc(dev, head, control, src, dst, len);
+	dev->slot_op[head & dev->mask] = dev->enqueued;
+	return enqueue_done(dev, head + 1, flags);
+}
+
+static int
+cbdma_copy(void *dev_private, uint16_t vchan __rte_unused, rte_iova_t src, rte_iova_t dst,
+		uint32_t length, uint64_t flags)
+{
+	return enqueue(dev_private, CBDMA_DESC_OP_COPY, src, dst, length, flags);
+}
+
+static int
+cbdma_fill(void *dev_private, uint16_t vchan __rte_unused, uint64_t pattern, rte_iova_t dst,
+		uint32_t length, uint64_t flags)
+{
+	return enqueue(dev_private, CBDMA_DESC_OP_FILL, pattern, dst, length, flags);
+}
+
+/* A descriptor moves one contiguous piece, so cut where either side ends a segment. The slots are
+ * written as the lists are walked and become the device's only when all has come out even. When
+ * there are too few the walk goes on without writing, to learn how many it takes.
+ */
+static int
+write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_dma_sge *dst,
+		uint16_t nb_src, uint16_t nb_dst, uint32_t slots, uint16_t free_slots)
+{
+	uint32_t src_off = 0, dst_off = 0, len;
+	uint16_t s = 0, d = 0, slot;
+
+	while (s < nb_src && d < nb_dst && slots <= dev->mask) {
+		len = RTE_MIN(src[s].length - src_off, dst[d].length - dst_off);
+		if (unlikely(len == 0))
+			return bad_argument(dev, "a scatter/gather segment of length 0");
+		len = RTE_MIN(len, dev->max_len);
+		if (likely(slots < free_slots)) {
+			slot = dev->head + slots;
+			write_desc(dev, slot, CBDMA_DESC_OP_COPY << CBDMA_DESC_OP_SHIFT,
+				src[s].addr + src_off, dst[d].addr + dst_off, len);
+			dev->slot_op[slot & dev->mask] = dev->enqueued - 1;
+		}
+		slots++;
+		src_off += len;
+		dst_off += len;
+		if (src_off == src[s].length) {
+			src_off = 0;
+			s++;
+		}
+		if (dst_off == dst[d].length) {
+			dst_off = 0;
+			d++;
+		}
+	}
+	if (unlikely((s == nb_src) != (d == nb_dst)))
+		return bad_argument(dev, "a scatter/gather copy with sides of different length");
+	return slots;
+}
+
+static int
+cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_dma_sge *src,
+		const struct rte_dma_sge *dst, uint16_t nb_src, uint16_t nb_dst, uint64_t flags)
+{
+	struct cbdma_dev *dev = dev_private;
+	uint16_t fence, last;
+	int slots, ret;
+
+	if (unlikely(src == NULL || dst == NULL || nb_src == 0 || nb_dst == 0))
+		return bad_argument(dev, "a scatter/gather copy without segments");
+
+	do {
+		if (unlikely(slots_free(dev) == 0)) {
+			ret = no_space(dev, 1);
+			if (ret != 0)
+				return ret;
+		}
+		fence = flags & RTE_DMA_OP_FLAG_FENCE ? write_fence(dev) : 0;
+		slots = write_sg(dev, src, dst, nb_src, nb_dst, fence, slots_free(dev));
+		if (unlikely(slots < 0))
+			return slots;
+		if (likely(slots <= slots_free(dev)))
+			break;
+		ret = no_space(dev, slots); /* 0: silent mode made room, write them again */
+	} while (ret == 0);
+	if (unlikely(slots > slots_free(dev)))
+		return ret;
+
+	last = dev->head + slots - 1;
+	dev->ring[last & dev->mask].control |= CBDMA_DESC_COMPLETION;
+	dev->slot_op[last & dev->mask] = dev->enqueued;
+	return enqueue_done(dev, last + 1, flags);
+}
+
+static int
+cbdma_submit(void *dev_private, uint16_t vchan __rte_unused)
+{
+	struct cbdma_dev *dev = dev_private;
+
+	if (likely(dev->head != dev->rung))
+		ring_doorbell(dev);
+	/* Nobody else would notice an error. */
+	if (unlikely(dev->silent))
+		cbdma_reclaim(dev);
+	return 0;
+}
+
+/* Completions */
+
+static __rte_always_inline uint64_t
+read_completion(const struct cbdma_dev *dev)
+{
+	/* Acquire: what the device wrote before the word has to be seen after it. */
+	return __atomic_load_n(dev->completion, __ATOMIC_ACQUIRE);
+}
+
+/* The slot that the device completed last. */
+static __rte_always_inline uint16_t
+completed_slot(const struct cbdma_dev *dev, uint64_t word)
+{
+	uint64_t slot = ((word & CBDMA_CHANSTS_DESC_MASK) - dev->ring_iova) /
+			sizeof(struct cbdma_desc);
+
+	/* A chain that halts before its first descriptor is done has address 0 to write. Whatever
+	 * else is not in the ring is not ours: nothing new, then.
+	 */
+	if (unlikely(slot > dev->mask))
+		return (uint16_t)(dev->base - 1) & dev->mask;
+	return slot;
+}
+
+/* Operations that are done and not reported, given the slot that was completed last. */
+static __rte_always_inline uint16_t
+ops_done(const struct cbdma_dev *dev, uint16_t slot)
+{
+	uint16_t count = dev->slot_op[slot] + 1 - (uint16_t)dev->completed;
+
+	/* A device that claims more than it was given claims nothing. */
+	if (unlikely(count > dev->submitted - dev->completed))
+		return 0;
+	return count;
+}
+
+/* Report the next count operations: their slots are free again. */
+static __rte_always_inline void
+report(struct cbdma_dev *dev, uint16_t count)
+{
+	uint16_t last = dev->completed + count - 1;
+	uint16_t tail = dev->tail + count;
+
+	/* Where each took one slot this is it, else the last one's end is further on. */
+	while (unlikely(dev->slot_op[(uint16_t)(tail - 1) & dev->mask] != last))
+		tail++;
+	dev->tail = tail;
+	dev->completed += count;
+}
+
+/* The channel cannot be used any more: until the device is started again, all that is outstanding
+ * fails and nothing is taken.
+ */
+static void
+channel_lost(struct cbdma_dev *dev, const char *why)
+{
+	CBDMA_LOG(ERR, dev->name, "%s: %" PRIu64 " operations fail; stop and start the device", why,
+		dev->enqueued - dev->completed);
+	dev->submitted = dev->enqueued; /* those that the device was not told of fail as well */
+	dev->trouble = CBDMA_TROUBLE_LOST;
+	dev->failed_status = RTE_DMA_STATUS_BUS_ERROR;
+	dev->capacity = 0;
+	dev->lost++;
+}
+
+static enum rte_dma_status_code
+chanerr_to_status(uint32_t chanerr)
+{
+	if (chanerr & CBDMA_CHANERR_XSADDERR)
+		return RTE_DMA_STATUS_INVALID_SRC_ADDR;
+	if (chanerr & CBDMA_CHANERR_XDADDERR)
+		return RTE_DMA_STATUS_INVALID_DST_ADDR;
+	if (chanerr & CBDMA_CHANERR_DXSERR)
+		return RTE_DMA_STATUS_INVALID_LENGTH;
+	if (chanerr & CBDMA_CHANERR_DCERR)
+		return RTE_DMA_STATUS_INVALID_OPCODE;
+	if (chanerr & CBDMA_CHANERR_RDERR)
+		return RTE_DMA_STATUS_BUS_READ_ERROR;
+	if (chanerr & CBDMA_CHANERR_WDERR)
+		return RTE_DMA_STATUS_BUS_WRITE_ERROR;
+	if (chanerr & (CBDMA_CHANERR_CUNCORERR | CBDMA_CHANERR_DUNCORERR))
+		return RTE_DMA_STATUS_DATA_POISION;
+	if (chanerr & (CBDMA_CHANERR_NDADDERR | CBDMA_CHANERR_DERR | CBDMA_CHANERR_CHADDERR))
+		return RTE_DMA_STATUS_DESCRIPTOR_READ_ERROR;
+	return RTE_DMA_STATUS_ERROR_UNKNOWN;
+}
+
+/* The channel halted after the slot: the operation that the next slot belongs to has failed. Start
+ * the channel again behind that operation, so that those after it run.
+ */
+static void
+channel_recover(struct cbdma_dev *dev, uint16_t slot)
+{
+	const uint16_t failed_idx = dev->slot_op[slot] + 1;
+	const uint16_t ahead = failed_idx - (uint16_t)dev->completed;
+	uint32_t chanerr = cbdma_read(dev, CBDMA_CH(CBDMA_CHANERR), 4);
+	unsigned int bit;
+
+	if (chanerr == UINT32_MAX) {
+		channel_lost(dev, "the device is gone");
+		return;
+	}
+	if (ahead >= dev->submitted - dev->completed) {
+		channel_lost(dev, "the channel halted without work");
+		return;
+	}
+	dev->failed_op = dev->completed + ahead;
+	dev->failed_status = chanerr_to_status(chanerr);
+	CBDMA_LOG(DEBUG, dev->name, "operation %u failed, CHANERR %#x", failed_idx, chanerr);
+	for (bit = 0; bit < RTE_DIM(dev->chanerr_count); bit++)
+		dev->chanerr_count[bit] += chanerr >> bit & 1;
+
+	/* Go on behind the last slot of the failed operation, the one that would have completed it.
+	 * The slot is counted from tail to become one of those that rung and base count.
+	 */
+	do
+		slot++;
+	while (dev->slot_op[slot & dev->mask] != failed_idx);
+	slot = dev->tail + ((uint16_t)(slot - dev->tail) & dev->mask) + 1;
+
+	if (cbdma_channel_reset(dev) != 0 || cbdma_channel_arm(dev, slot) != 0) {
+		channel_lost(dev, "the channel does not recover from an error");
+		return;
+	}
+	dev->trouble = CBDMA_TROUBLE_FAILED_OP;
+	dev->recoveries++;
+	/* What the device had been told of it is told of again, from the new start. */
+	if (dev->rung != slot)
+		__atomic_store_n(dev->doorbell, (uint16_t)(dev->rung - slot), __ATOMIC_RELEASE);
+}
+
+/* See to a channel that may have halted.
+ *
+ * @return the completion word to go on with.
+ */
+static __rte_noinline uint64_t
+see_to_channel(struct cbdma_dev *dev, uint64_t word)
+{
+	uint64_t chansts;
+
+	/* One error at a time: the next one is seen to when this one has been reported. */
+	if (dev->trouble >= CBDMA_TROUBLE_FAILED_OP)
+		return word;
+	if (dev->submitted == dev->completed) {
+		dev->trouble = CBDMA_TROUBLE_NONE;
+		return word;
+	}
+	if (cbdma_state(word) != CBDMA_CHANSTS_HALTED) {
+		dev->trouble = CBDMA_TROUBLE_NONE;
+		chansts = cbdma_read(dev, CBDMA_CH(CBDMA_CHANSTS), 8);
+		if (cbdma_channel_is_gone(chansts)) {
+			channel_lost(dev, "the device is gone");
+			return word;
+		}
+		if (cbdma_state(chansts) != CBDMA_CHANSTS_HALTED)
+			return word;
+		word = chansts;
+	}
+	channel_recover(dev, completed_slot(dev, word));
+	return read_completion(dev);
+}
+
+/* Report up to max_ops operations that have succeeded, and none behind one that has failed. */
+static __rte_always_inline uint16_t
+poll(struct cbdma_dev *dev, uint16_t max_ops)
+{
+	uint64_t word = read_completion(dev);
+	uint16_t count;
+
+	if (unlikely(cbdma_state(word) > CBDMA_CHANSTS_IDLE || dev->trouble != CBDMA_TROUBLE_NONE))
+		word = see_to_channel(dev, word);
+
+	count = ops_done(dev, completed_slot(dev, word));
+	if (unlikely(dev->trouble == CBDMA_TROUBLE_FAILED_OP))
+		count = RTE_MIN(count, dev->failed_op - dev->completed);
+	count = RTE_MIN(count, max_ops);
+	if (likely(count > 0)) {
+		report(dev, count);
+		dev->idle_polls = 0;
+	} else if (dev->submitted != dev->completed && ++dev->idle_polls >= IDLE_POLLS_PER_CHECK) {
+		dev->idle_polls = 0;
+		if (dev->trouble == CBDMA_TROUBLE_NONE)
+			dev->trouble = CBDMA_TROUBLE_SUSPECTED;
+	}
+	return count;
+}
+
+/* Whether the next operation to report has failed. */
+static __rte_always_inline bool
+is_failed_next(const struct cbdma_dev *dev)
+{
+	if (likely(dev->trouble < CBDMA_TROUBLE_FAILED_OP))
+		return false;
+	return dev->trouble == CBDMA_TROUBLE_LOST ? dev->completed != dev->submitted :
+						    dev->completed == dev->failed_op;
+}
+
+/* Report the next operation, which has failed. */
+static enum rte_dma_status_code
+report_failed(struct cbdma_dev *dev)
+{
+	dev->errors++;
+	if (dev->trouble == CBDMA_TROUBLE_LOST) {
+		dev->completed++;
+	} else {
+		report(dev, 1);
+		dev->trouble = CBDMA_TROUBLE_NONE;
+	}
+	return dev->failed_status;
+}
+
+static uint16_t
+cbdma_completed(void *dev_private, uint16_t vchan __rte_unused, const uint16_t max_ops,
+		uint16_t *last_idx, bool *has_error)
+{
+	struct cbdma_dev *dev = dev_private;
+	uint16_t count = poll(dev, max_ops);
+
+	if (unlikely(count < max_ops && is_failed_next(dev))) {
+		*has_error = true;
+		rte_errno = EIO;
+	}
+	*last_idx = dev->completed - 1;
+	return count;
+}
+
+static uint16_t
+cbdma_completed_status(void *dev_private, uint16_t vchan __rte_unused, const uint16_t max_ops,
+		uint16_t *last_idx, enum rte_dma_status_code *status)
+{
+	struct cbdma_dev *dev = dev_private;
+	uint16_t n = 0, count;
+
+	while (n < max_ops) {
+		for (count = poll(dev, max_ops - n); count > 0; count--)
+			status[n++] = RTE_DMA_STATUS_SUCCESSFUL;
+		if (n == max_ops || !is_failed_next(dev))
+			break;
+		status[n++] = report_failed(dev);
+	}
+	*last_idx = dev->completed - 1;
+	return n;
+}
+
+/* Silent mode: free the slots of what is done, and keep the channel running. */
+void
+cbdma_reclaim(struct cbdma_dev *dev)
+{
+	poll(dev, UINT16_MAX);
+	while (is_failed_next(dev)) {
+		report_failed(dev);
+		poll(dev, UINT16_MAX);
+	}
+}
+
+/* Whether the device has done all that it was told of. */
+bool
+cbdma_is_idle(const struct cbdma_dev *dev)
+{
+	return completed_slot(dev, read_completion(dev)) == ((uint16_t)(dev->rung - 1) & dev->mask);
+}
+
+static uint16_t
+cbdma_burst_capacity(const void *dev_private, uint16_t vchan __rte_unused)
+{
+	/* dmadev promises const of what it was handed as non-const; silent mode frees slots here. */
+	struct cbdma_dev *dev = (struct cbdma_dev *)(uintptr_t)dev_private;
+
+	if (dev->silent)
+		cbdma_reclaim(dev);
+	return slots_free(dev);
+}
+
+#if CBDMA_HAS_ENQ_DEQ
+static uint16_t
+cbdma_enqueue_ops(void *dev_private, uint16_t vchan, struct rte_dma_op **ops, uint16_t nb_ops)
+{
+	struct cbdma_dev *dev = dev_private;
+	const struct rte_dma_sge *src;
+	uint16_t i;
+	int idx;
+
+	for (i = 0; i < nb_ops; i++) {
+		src = ops[i]->src_dst_seg;
+		idx = cbdma_copy_sg(dev, vchan, src, src + ops[i]->nb_src, ops[i]->nb_src,
+				ops[i]->nb_dst, ops[i]->flags & ~RTE_DMA_OP_FLAG_SUBMIT);
+		if (idx < 0)
+			break;
+		dev->ops[idx & dev->mask] = ops[i];
+	}
+	if (i > 0)
+		ring_doorbell(dev);
+	return i;
+}
+
+static uint16_t
+cbdma_dequeue_ops(void *dev_private, uint16_t vchan __rte_unused, struct rte_dma_op **ops,
+		uint16_t nb_ops)
+{
+	struct cbdma_dev *dev = dev_private;
+	uint16_t n = 0, count, idx;
+
+	while (n < nb_ops) {
+		idx = dev->completed;
+		for (count = poll(dev, nb_ops - n); count > 0; count--) {
+			ops[n] = dev->ops[idx++ & dev->mask];
+			ops[n++]->status = RTE_DMA_STATUS_SUCCESSFUL;
+		}
+		if (n == nb_ops || !is_failed_next(dev))
+			break;
+		ops[n] = dev->ops[idx & dev->mask];
+		ops[n++]->status = report_failed(dev);
+	}
+	return n;
+}
+#endif
+
+void
+cbdma_datapath_init(struct rte_dma_fp_object *fp_obj)
+{
+	fp_obj->copy = cbdma_copy;
+	fp_obj->copy_sg = cbdma_copy_sg;
+	fp_obj->fill = cbdma_fill;
+	fp_obj->submit = cbdma_submit;
+	fp_obj->completed = cbdma_completed;
+	fp_obj->completed_status = cbdma_completed_status;
+	fp_obj->burst_capacity = cbdma_burst_capacity;
+#if CBDMA_HAS_ENQ_DEQ
+	fp_obj->enqueue = cbdma_enqueue_ops;
+	fp_obj->dequeue = cbdma_dequeue_ops;
+#endif
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef DM_CBDMA_IMPL_H
+#define DM_CBDMA_IMPL_H
+
+/**
+ * @file
+ *
+ * State of a CBDMA function, shared by its registers (dm_cbdma.c) and its descriptor engine
+ * (dm_cbdma_run.c). Private to lib/devmodel.
+ *
+ * Names in capitals are registers. Sources of what the model does beyond register layouts:
+ *
+ * [DS]  Intel Xeon Processor E5 v2 / E7 v2 datasheets, volume 2, "Crystal Beach DMA" MMIO registers
+ *	 (sections 8.5 and 14.5), also as transcribed in Barrelfish devices/ioat_dma_chan.dev
+ * [LX]  Linux drivers/dma/ioat/{dma,init}.c
+ * [FB]  FreeBSD sys/dev/ioat/ioat.c
+ * [DPDK] drivers/dma/ioat/ioat_dmadev.c
+ */
+
+#include "cbdma_hw.h"
+#include "dm_cbdma.h"
+#include "dm_copy.h"
+#include "dm_device_impl.h"
+#include "dm_tlb.h"
+
+struct cbdma_channel {
+	/* What dm_device_pending() reads without the lock. */
+	uint16_t *doorbell; /**< DMACOUNT; the driver stores to it whenever it likes */
+	uint16_t ran;	    /**< descriptors run since CHAINADDR was written: the internal counter */
+	bool runnable;	    /**< nothing but the doorbell is in the way of running */
+
+	bool started;	/**< a descriptor of this chain has been fetched: CDAR says which */
+	bool resetting; /**< CHANCMD.RESET was written and does not complete (injected) */
+	bool stalled;	/**< runs nothing until reset (injected) */
+	bool interrupt_due; /**< an interrupt came while CHANCTRL.INT_DISABLE was set */
+	uint8_t state;	    /**< CBDMA_CHANSTS_IDLE...; never ACTIVE, see cbdma_chansts() */
+	uint8_t index;
+
+	uint16_t chanctrl;
+	uint16_t dmacount; /**< DMACOUNT when the configuration names no other place for it */
+	uint32_t chanerr;
+	uint32_t chanerrmsk;
+	uint64_t chainaddr;
+	uint64_t chancmp;
+	uint64_t cdar;	    /**< descriptor fetched last */
+	uint64_t completed; /**< descriptor completed last; 0: none of this chain */
+
+	struct dm_cbdma_fault fault; /**< yet to strike; at counts down */
+};
+
+struct dm_cbdma {
+	struct dm_device dev; /**< first: a struct dm_device is cast to this */
+	struct dm_cbdma_config config;
+	bool gone; /**< vanished (injected) */
+
+	uint8_t genctrl;
+	uint8_t intrctrl;
+	uint16_t intrdelay;
+	uint32_t attnstatus;
+	uint32_t undelivered; /**< channels that await INTRCTRL.MASTER_INT_EN to interrupt */
+
+	struct cbdma_channel channel[DM_CBDMA_MAX_CHANNELS];
+	unsigned int next_channel; /**< whose turn it is */
+
+	dm_copy_fn copy;
+	uint64_t generation; /**< of the IOMMU, when the translation caches were last known right */
+	struct dm_tlb read_tlb;
+	struct dm_tlb write_tlb;
+};
+
+/** DMACOUNT, and with it all that the driver wrote before it stored it. */
+static inline uint16_t
+cbdma_dmacount(const struct cbdma_channel *ch)
+{
+	return __atomic_load_n(ch->doorbell, __ATOMIC_ACQUIRE);
+}
+
+/** Descriptors that DMACOUNT announces and that have not been run. */
+static inline uint16_t
+cbdma_outstanding(const struct cbdma_channel *ch)
+{
+	return cbdma_dmacount(ch) - __atomic_load_n(&ch->ran, __ATOMIC_RELAXED);
+}
+
+/** Enter a state, and tell dm_device_pending() whether the doorbell counts in it. */
+void cbdma_enter(struct dm_cbdma *cb, struct cbdma_channel *ch, uint8_t state);
+
+/** Value of CHANSTS. An idle or armed channel is ACTIVE as soon as DMACOUNT announces work. */
+uint64_t cbdma_chansts(const struct cbdma_channel *ch);
+
+/** Raise a channel's interrupt, or remember that it is due. */
+void cbdma_interrupt(struct dm_cbdma *cb, struct cbdma_channel *ch);
+
+/** Stop with an error; report it the ways that CHANCTRL asks for. */
+void cbdma_halt(struct dm_cbdma *cb, struct cbdma_channel *ch, uint32_t chanerr);
+
+/** Have a stall or a vanishing happen whose time has come. */
+void cbdma_strike(struct dm_cbdma *cb, struct cbdma_channel *ch);
+
+/** Write the completion word. @return false: CHANCMP cannot be written to. */
+bool cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint64_t word);
+
+/** See struct dm_device_ops. */
+unsigned int cbdma_run(struct dm_device *dev, unsigned int max);
+
+#endif /* DM_CBDMA_IMPL_H */

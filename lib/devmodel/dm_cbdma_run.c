@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#include "dm_cbdma_impl.h"
+
+/*
+ * The descriptor engine. Works in batches, in three stages, so that the memory accesses of many
+ * descriptors are under way at the same time:
+ *
+ *  1. fetch: read descriptors, check them, translate their addresses, prefetch their data;
+ *  2. copy: move the bytes (dm_copy.c);
+ *  3. complete: count them, write the completion word, interrupt.
+ *
+ * A descriptor that cannot be run ends the fetch. Those before it are then run and completed, and
+ * only then does the channel halt with the error.
+ */
+
+/* Descriptors per batch: one completion word for each. */
+#define BATCH 32
+
+/* Bytes after which a batch ends, so that long operations are reported as they finish. */
+#define BATCH_BYTES (64u << 10)
+
+/* Descriptors that are prefetched ahead of the one that is decoded. */
+#define FETCH_AHEAD 8
+
+#define DESC_SIZE sizeof(struct cbdma_desc)
+
+/* DCA and prefetch hints in the control word (Linux drivers/dma/ioat/hw.h): without effect here. */
+#define DESC_HINTS (3u << 9)
+
+/* Control words that ask for nothing but a copy. */
+#define DESC_PLAIN                                                                                 \
+	(CBDMA_DESC_INT_EN | CBDMA_DESC_SRC_SNOOP_DIS | CBDMA_DESC_DST_SNOOP_DIS |                 \
+			CBDMA_DESC_COMPLETION | CBDMA_DESC_FENCE | DESC_HINTS)
+
+struct batch {
+	struct dm_op op[BATCH];
+	unsigned int ops;
+	unsigned int descs; /**< fetched and good; null descriptors make no op */
+	uint32_t fences;    /**< bit n: a fence lies behind op n - 1 */
+	uint32_t controls;  /**< control words of all, or'ed */
+	uint64_t last;	    /**< address of the last one */
+	uint64_t marked;    /**< address of the last one with CBDMA_DESC_COMPLETION; 0: none */
+	uint32_t chanerr;   /**< why the one behind the last cannot be run; 0: it was not tried */
+	bool split;	    /**< holds but one descriptor, and its data lies in several pieces */
+	struct {
+		uint64_t src; /**< address; of a fill, the pattern */
+		uint64_t dst;
+		uint64_t len;
+		bool fill;
+	} whole; /**< of a split one: what to do */
+};
+
+/* A descriptor as fetched, each field read once: memory is the driver's, and it may be hostile. */
+struct fetched {
+	uint32_t size;
+	uint32_t control;
+	uint64_t src;
+	uint64_t dst;
+};
+
+/* Where iova lies; *len: bytes from there on that lie in one piece. */
+static inline uint8_t *
+translate(struct dm_tlb *tlb, const struct dm_iommu *iommu, uint64_t iova, uint64_t *len)
+{
+	uint8_t *va = dm_tlb_lookup(tlb, iova, *len);
+
+	return va != NULL ? va : dm_tlb_fill(tlb, iommu, iova, len);
+}
+
+/* Check all of an operation's addresses. @return a CHANERR bit; 0: they are good. */
+static uint32_t
+check_addresses(struct dm_cbdma *cb, const struct fetched *d, bool fill)
+{
+	if (!fill && !dm_tlb_covers(&cb->read_tlb, cb->dev.iommu, d->src, d->size))
+		return CBDMA_CHANERR_XSADDERR;
+	if (!dm_tlb_covers(&cb->write_tlb, cb->dev.iommu, d->dst, d->size))
+		return CBDMA_CHANERR_XDADDERR;
+	return 0;
+}
+
+static bool
+can_complete(struct dm_cbdma *cb, const struct cbdma_channel *ch)
+{
+	uint64_t len = sizeof(uint64_t);
+
+	return translate(&cb->write_tlb, cb->dev.iommu, ch->chancmp, &len) != NULL &&
+			len == sizeof(uint64_t);
+}
+
+/* Decode any descriptor, add it to the batch as an op. @return a CHANERR bit; 0: it is good. */
+static uint32_t __attribute__((noinline))
+decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b,
+		const struct fetched *d)
+{
+	uint32_t op = d->control >> CBDMA_DESC_OP_SHIFT;
+	uint32_t flags = d->control & ((1u << CBDMA_DESC_OP_SHIFT) - 1);
+	bool fill = op == CBDMA_DESC_OP_FILL;
+	uint32_t allowed = DESC_PLAIN | (op == CBDMA_DESC_OP_COPY ? CBDMA_DESC_NULL : 0);
+	struct dm_op *out = &b->op[b->ops];
+	uint32_t chanerr;
+
+	if ((op != CBDMA_DESC_OP_COPY && !fill) || (flags & ~allowed) != 0)
+		return CBDMA_CHANERR_DCERR;
+	/* A size of 0 is an error even with a null descriptor (Linux drivers/dma/ioat/dma.h). */
+	if (d->size == 0 || d->size > 1u << cb->config.xfercap)
+		return CBDMA_CHANERR_DXSERR;
+	if ((flags & CBDMA_DESC_COMPLETION) && !can_complete(cb, ch))
+		return CBDMA_CHANERR_CMPADDERR;
+	if (flags & CBDMA_DESC_NULL)
+		return 0;
+	chanerr = check_addresses(cb, d, fill);
+	if (chanerr != 0)
+		return chanerr;
+
+	out->len = d->size;
+	out->fill = fill;
+	out->dst = dm_tlb_lookup(&cb->write_tlb, d->dst, d->size);
+	if (fill)
+		out->pattern = d->src;
+	else
+		out->src = dm_tlb_lookup(&cb->read_tlb, d->src, d->size);
+	if (out->dst == NULL || (!fill && out->src == NULL)) {
+		b->split = true;
+		b->whole.src = d->src;
+		b->whole.dst = d->dst;
+		b->whole.len = d->size;
+		b->whole.fill = fill;
+		return 0;
+	}
+	b->ops++;
+	return 0;
+}
+
+/* Decode a descriptor, the common kind without a call. @return a CHANERR bit; 0: it is good. */
+static inline uint32_t
+decode_fast(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, uint32_t slow,
+		const struct fetched *d)
+{
+	struct dm_op *out = &b->op[b->ops];
+	const uint8_t *src;
+	uint8_t *dst;
+
+	if (__builtin_expect((d->control & slow) != 0 ||
+					    d->size - 1 >= 1u << cb->config.xfercap, 0))
+		return decode(cb, ch, b, d);
+	src = dm_tlb_lookup(&cb->read_tlb, d->src, d->size);
+	dst = dm_tlb_lookup(&cb->write_tlb, d->dst, d->size);
+	if (__builtin_expect(src == NULL || dst == NULL, 0))
+		return decode(cb, ch, b, d);
+	__builtin_prefetch(src, 0);
+	__builtin_prefetch(dst, 1);
+	out->dst = dst;
+	out->src = src;
+	out->len = d->size;
+	out->fill = 0;
+	b->ops++;
+	return 0;
+}
+
+/* The address of the descriptor to fetch next. @return a CHANERR bit; 0: found. */
+static uint32_t
+next_address(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint64_t *addr)
+{
+	const volatile struct cbdma_desc *d;
+	uint64_t len = DESC_SIZE;
+
+	if (!ch->started) {
+		*addr = ch->chainaddr;
+		return 0;
+	}
+	/* Read afresh: the driver may have linked more to it since it was run. */
+	d = (void *)translate(&cb->read_tlb, cb->dev.iommu, ch->cdar, &len);
+	if (d == NULL || len < DESC_SIZE)
+		return CBDMA_CHANERR_NDADDERR;
+	*addr = d->next;
+	return 0;
+}
+
+/* Where the descriptor at addr lies, *room bytes from there on in one piece. NULL: CHANERR *chanerr. */
+static const volatile struct cbdma_desc *
+locate(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint64_t addr, uint64_t *room,
+		uint32_t *chanerr)
+{
+	uint8_t *va;
+
+	if (addr % DESC_SIZE != 0) {
+		*chanerr = ch->started ? CBDMA_CHANERR_DERR : CBDMA_CHANERR_CHADDERR;
+		return NULL;
+	}
+	*room = UINT64_MAX;
+	va = dm_tlb_fill(&cb->read_tlb, cb->dev.iommu, addr, room);
+	if (va == NULL || *room < DESC_SIZE) {
+		*chanerr = ch->started ? CBDMA_CHANERR_NDADDERR : CBDMA_CHANERR_CHADDERR;
+		return NULL;
+	}
+	return (const volatile struct cbdma_desc *)va;
+}
+
+/* Stage 1. want: descriptors to fetch, at least 1; known: as many as DMACOUNT announces. */
+static void
+fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
+		unsigned int known)
+{
+	uint32_t slow = ~DESC_PLAIN | (can_complete(cb, ch) ? 0 : CBDMA_DESC_COMPLETION);
+	const volatile struct cbdma_desc *desc;
+	uint64_t addr = 0, room, bytes = 0;
+
+	b->ops = b->descs = 0;
+	b->fences = b->controls = 0;
+	b->marked = 0;
+	b->split = false;
+	b->chanerr = next_address(cb, ch, &addr);
+	if (b->chanerr != 0)
+		return;
+	desc = locate(cb, ch, addr, &room, &b->chanerr);
+
+	while (desc != NULL) {
+		struct fetched d = {desc->size, desc->control, desc->src, desc->dst};
+		uint64_t next;
+
+		if (b->descs + FETCH_AHEAD < known)
+			__builtin_prefetch((const void *)(desc + FETCH_AHEAD));
+		ch->started = true;
+		ch->cdar = addr;
+		b->chanerr = decode_fast(cb, ch, b, slow, &d);
+		if (b->chanerr != 0)
+			return;
+		if (__builtin_expect(b->split, 0) && b->descs > 0) {
+			/* Those before it first: it is fetched again, as the next one of the last. */
+			ch->cdar = b->last;
+			b->split = false;
+			return;
+		}
+		b->last = addr;
+		b->descs++;
+		b->controls |= d.control;
+		if (d.control & CBDMA_DESC_COMPLETION)
+			b->marked = addr;
+		if (d.control & CBDMA_DESC_FENCE)
+			b->fences |= 1u << (b->ops % BATCH);
+		bytes += d.size;
+		if (b->descs == want || bytes >= BATCH_BYTES || b->split)
+			return;
+
+		next = desc->next;
+		if (__builtin_expect(next == addr + DESC_SIZE && room >= 2 * DESC_SIZE, 1)) {
+			desc++;
+			room -= DESC_SIZE;
+		} else {
+			desc = locate(cb, ch, next, &room, &b->chanerr);
+		}
+		addr = next;
+	}
+}
+
+/* An operation whose source or destination lies in several pieces. */
+static void
+copy_split(struct dm_cbdma *cb, const struct batch *b)
+{
+	uint64_t src = b->whole.src, dst = b->whole.dst, left = b->whole.len;
+	unsigned int phase = 0;
+
+	while (left > 0) {
+		uint64_t n = left;
+		struct dm_op op = {.fill = b->whole.fill};
+
+		op.dst = translate(&cb->write_tlb, cb->dev.iommu, dst, &n);
+		if (b->whole.fill) {
+			/* The pattern goes on where it was, in the middle of it perhaps. */
+			op.pattern = phase == 0 ? src : src >> phase | src << (64 - phase);
+			phase = (phase + n * 8) % 64;
+		} else {
+			op.src = translate(&cb->read_tlb, cb->dev.iommu, src, &n);
+			src += n;
+		}
+		op.len = n;
+		cb->copy(&op, 1);
+		dst += n;
+		left -= n;
+	}
+}
+
+/* Stage 2, last to first between fences. */
+static void
+copy_reordered(struct dm_cbdma *cb, const struct batch *b)
+{
+	unsigned int i, first = 0;
+
+	while (first < b->ops) {
+		unsigned int end = first + 1;
+
+		while (end < b->ops && (b->fences & (1u << end)) == 0)
+			end++;
+		for (i = end; i > first; i--)
+			cb->copy(&b->op[i - 1], 1);
+		first = end;
+	}
+}
+
+/* Stage 3. */
+static void
+complete(struct dm_cbdma *cb, struct cbdma_channel *ch, const struct batch *b)
+{
+	uint64_t state = CBDMA_CHANSTS_ACTIVE;
+
+	ch->completed = b->last;
+	__atomic_store_n(&ch->ran, (uint16_t)(ch->ran + b->descs), __ATOMIC_RELAXED);
+	ch->state = CBDMA_CHANSTS_IDLE;
+	/* The word is CHANSTS as it was when the descriptor that asked for it was done [DS]. */
+	if (b->marked == b->last && cbdma_outstanding(ch) == 0)
+		state = CBDMA_CHANSTS_IDLE;
+	if (b->marked != 0)
+		cbdma_write_completion(cb, ch, b->marked | state);
+	if (b->controls & CBDMA_DESC_INT_EN)
+		cbdma_interrupt(cb, ch);
+	if (__builtin_expect(ch->fault.kind != DM_CBDMA_FAULT_NONE, 0)) {
+		ch->fault.at -= ch->fault.at < b->descs ? ch->fault.at : b->descs;
+		cbdma_strike(cb, ch);
+	}
+}
+
+/* How many of want descriptors can be fetched before a fault strikes; 1 when it strikes at that one. */
+static unsigned int
+limit_to_fault(const struct cbdma_channel *ch, unsigned int want)
+{
+	if (ch->fault.kind == DM_CBDMA_FAULT_NONE || ch->fault.kind == DM_CBDMA_FAULT_RESET)
+		return want;
+	if (ch->fault.at == 0)
+		return 1;
+	return ch->fault.at < want ? ch->fault.at : want;
+}
+
+static unsigned int
+run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
+{
+	unsigned int done = 0;
+	uint64_t bytes = 0;
+	struct batch b;
+
+	while (done < max && bytes < DM_BURST_BYTES && ch->runnable) {
+		unsigned int known = cbdma_outstanding(ch);
+		unsigned int want = known < max - done ? known : max - done;
+
+		if (known == 0)
+			break;
+		fetch(cb, ch, &b, limit_to_fault(ch, want < BATCH ? want : BATCH), known);
+		if (__builtin_expect(ch->fault.kind == DM_CBDMA_FAULT_FAIL && ch->fault.at == 0 &&
+						    b.chanerr == 0, 0)) {
+			b.chanerr = ch->fault.chanerr;
+			b.descs = 0;
+			ch->fault.kind = DM_CBDMA_FAULT_NONE;
+		}
+		if (b.descs > 0) {
+			if (b.split)
+				copy_split(cb, &b);
+			else if (cb->config.reorder)
+				copy_reordered(cb, &b);
+			else
+				cb->copy(b.op, b.ops);
+			complete(cb, ch, &b);
+			done += b.descs;
+		}
+		if (b.chanerr != 0)
+			cbdma_halt(cb, ch, b.chanerr);
+	}
+	return done;
+}
+
+unsigned int
+cbdma_run(struct dm_device *dev, unsigned int max)
+{
+	struct dm_cbdma *cb = (struct dm_cbdma *)dev;
+	uint64_t generation = dm_iommu_generation(dev->iommu);
+	unsigned int i, done = 0;
+
+	if (cb->generation != generation) {
+		dm_tlb_flush(&cb->read_tlb);
+		dm_tlb_flush(&cb->write_tlb);
+		cb->generation = generation;
+	}
+	for (i = 0; i < cb->config.channels && done < max; i++) {
+		unsigned int turn = (cb->next_channel + i) % cb->config.channels;
+
+		done += run_channel(cb, &cb->channel[turn], max - done);
+	}
+	cb->next_channel = (cb->next_channel + 1) % cb->config.channels;
+	return done;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#include <errno.h>
+#include <sched.h>
+
+#include "dm_device_impl.h"
+
+int
+dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops)
+{
+	dev->iommu = dm_iommu_create();
+	if (dev->iommu == NULL)
+		return -ENOMEM;
+	dev->ops = ops;
+	dev->contenders = 0;
+	pthread_mutex_init(&dev->lock, NULL);
+	return 0;
+}
+
+void
+dm_device_fini(struct dm_device *dev)
+{
+	pthread_mutex_destroy(&dev->lock);
+	dm_iommu_destroy(dev->iommu);
+}
+
+void
+dm_device_lock(struct dm_device *dev)
+{
+	__atomic_fetch_add(&dev->contenders, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&dev->lock);
+	__atomic_fetch_sub(&dev->contenders, 1, __ATOMIC_RELAXED);
+}
+
+void
+dm_device_unlock(struct dm_device *dev)
+{
+	pthread_mutex_unlock(&dev->lock);
+}
+
+uint64_t
+dm_device_read(struct dm_device *dev, uint64_t offset, unsigned int width)
+{
+	uint64_t value;
+
+	dm_device_lock(dev);
+	value = dev->ops->read(dev, offset, width);
+	dm_device_unlock(dev);
+	return value;
+}
+
+void
+dm_device_write(struct dm_device *dev, uint64_t offset, unsigned int width, uint64_t value)
+{
+	dm_device_lock(dev);
+	dev->ops->write(dev, offset, width, value);
+	dm_device_unlock(dev);
+}
+
+void
+dm_device_reset(struct dm_device *dev)
+{
+	dm_device_lock(dev);
+	dev->ops->reset(dev);
+	dm_device_unlock(dev);
+}
+
+int
+dm_device_map(struct dm_device *dev, uint64_t iova, uint64_t size, void *va, uint32_t perm)
+{
+	int ret;
+
+	dm_device_lock(dev);
+	ret = dm_iommu_map(dev->iommu, iova, size, va, perm);
+	dm_device_unlock(dev);
+	return ret;
+}
+
+int
+dm_device_unmap(struct dm_device *dev, uint64_t iova, uint64_t size)
+{
+	int ret;
+
+	dm_device_lock(dev);
+	ret = dm_iommu_unmap(dev->iommu, iova, size);
+	dm_device_unlock(dev);
+	return ret;
+}
+
+void
+dm_device_unmap_all(struct dm_device *dev)
+{
+	dm_device_lock(dev);
+	dm_iommu_unmap_all(dev->iommu);
+	dm_device_unlock(dev);
+}
+
+bool
+dm_device_pending(const struct dm_device *dev)
+{
+	return dev->ops->pending(dev);
+}
+
+unsigned int
+dm_device_burst(struct dm_device *dev, unsigned int max)
+{
+	unsigned int n;
+
+	while (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) != 0)
+		sched_yield();
+	pthread_mutex_lock(&dev->lock);
+	n = dev->ops->run(dev, max);
+	pthread_mutex_unlock(&dev->lock);
+	return n;
+}
+
+unsigned int
+dm_device_run(struct dm_device *dev, unsigned int max)
+{
+	unsigned int done = 0;
+
+	while (done < max) {
+		unsigned int left = max - done;
+		unsigned int n = dm_device_burst(dev, left < DM_BURST ? left : DM_BURST);
+
+		if (n == 0)
+			break;
+		done += n;
+	}
+	return done;
+}
+
+void
+dm_device_destroy(struct dm_device *dev)
+{
+	if (dev != NULL)
+		dev->ops->destroy(dev);
+}

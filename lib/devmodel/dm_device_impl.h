@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef DM_DEVICE_IMPL_H
+#define DM_DEVICE_IMPL_H
+
+/**
+ * @file
+ *
+ * What a device model is made of. Private to lib/devmodel.
+ */
+
+#include <pthread.h>
+
+#include "dm_device.h"
+
+/** Descriptors that are run at most before the lock is let go and other devices get their turn. */
+#define DM_BURST 64
+
+/** Bytes after which such a burst ends, so that who waits for the lock waits for microseconds. */
+#define DM_BURST_BYTES (1u << 20)
+
+/** What a kind of device does. All but pending() are called with the device's lock held. */
+struct dm_device_ops {
+	uint64_t (*read)(struct dm_device *dev, uint64_t offset, unsigned int width);
+	void (*write)(struct dm_device *dev, uint64_t offset, unsigned int width, uint64_t value);
+	void (*reset)(struct dm_device *dev);
+	bool (*pending)(const struct dm_device *dev);
+	unsigned int (*run)(struct dm_device *dev, unsigned int max);
+	void (*destroy)(struct dm_device *dev);
+};
+
+/** The head of every device's own structure. */
+struct dm_device {
+	const struct dm_device_ops *ops;
+	struct dm_iommu *iommu;
+	pthread_mutex_t lock;
+
+	/**
+	 * Threads that want the lock for something other than run(). The thread that runs the device
+	 * takes and drops the lock without a pause in between; a mutex is not fair, so without this
+	 * count the others could wait for as long as there is work.
+	 */
+	unsigned int contenders;
+};
+
+/** @return 0; -ENOMEM. */
+int dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops);
+
+/** Release what dm_device_init() made. */
+void dm_device_fini(struct dm_device *dev);
+
+/** Take the lock before the thread that runs the device takes it again. */
+void dm_device_lock(struct dm_device *dev);
+
+void dm_device_unlock(struct dm_device *dev);
+
+/** Run one burst: up to max descriptors, at most about DM_BURST_BYTES, under one hold of the lock. */
+unsigned int dm_device_burst(struct dm_device *dev, unsigned int max);
+
+#endif /* DM_DEVICE_IMPL_H */

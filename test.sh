@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Builds everything and runs every test. To add a test: one more "check" at the end.
+
+set -euo pipefail
+# shellcheck source=test/setup.sh
+. "$(dirname "$0")/test/setup.sh"
+
+if [[ ${1-} == -* ]] || [ $# -gt 1 ]; then
+	echo "usage: $0 [PATTERN]"
+	echo "Installs what is missing, builds, and runs every test, or those whose names match the"
+	echo "regular expression PATTERN. Logs are kept in build/test-logs. Ends with the line"
+	echo "\"N passed, N failed, N skipped\"; fails if a test fails."
+	[ "${1-}" = --help ]
+	exit
+fi
+pattern=${1-}
+
+LIMIT=600 # seconds that a test may take
+LOGS=$TOP/build/test-logs
+passed=0
+failed=0
+skipped=0
+
+# check NAME COMMAND...: COMMAND is a program or an exported function. It passes with status 0; 77
+# says that it cannot run here, and its last line of output why.
+check()
+{
+	local name=$1 log status=0 start=$SECONDS
+	shift
+
+	[[ $name =~ $pattern ]] || return 0
+	log=$LOGS/${name//[^A-Za-z0-9.]/-}.log
+	say "$name"
+	run timeout -k 10 "$LIMIT" bash -euo pipefail -c '"$@"' bash "$@" \
+		</dev/null >"$log" 2>&1 || status=$?
+	case $status in
+	0)
+		passed=$((passed + 1))
+		echo "    passed ($((SECONDS - start)) s)"
+		;;
+	77)
+		skipped=$((skipped + 1))
+		echo "    SKIPPED: $(tail -n 1 "$log")"
+		;;
+	*)
+		failed=$((failed + 1))
+		tail -n 20 "$log" | cut -c 1-200 | sed 's/^/    | /'
+		[ "$status" -ne 124 ] || echo "    | (did not end in $LIMIT s)"
+		echo "    FAILED with status $status ($((SECONDS - start)) s): $log"
+		;;
+	esac
+}
+
+# build DIR COMPILER [MESON OPTION]...: anew, with warnings as errors
+build()
+{
+	local dir=$TOP/build/$1 compiler=$2
+	shift 2
+
+	rm -rf "$dir"
+	CC=$compiler meson setup "$dir" "$TOP" -Dwerror=true "-Ddriver_sdk=$DRIVER_SDK" "$@"
+	ninja -C "$dir"
+}
+
+unit_tests()
+{
+	meson test -C "$TOP/build/$1" --print-errorlogs
+}
+
+sanitized_unit_tests()
+{
+	build "$1" gcc -Dbuildtype=debugoptimized "-Db_sanitize=$2"
+	# gcc 12's TSan cannot have as much address space randomisation as newer kernels do
+	setarch -R meson test -C "$TOP/build/$1" --print-errorlogs --timeout-multiplier 5
+}
+
+# The plugin where DPDK looks for drivers, and nothing of DPDK's.
+installs()
+{
+	local root=$TOP/build/install
+
+	rm -rf "$root"
+	DESTDIR=$root meson install -C "$TOP/build/gcc" --no-rebuild
+	find "$root" -name librte_dma_cbdma.so -path '*/dpdk/pmds-*' | grep .
+	find "$root" -name '*.pc' | grep .
+}
+
+lists_pci_ids()
+{
+	local info=$TOP/build/$1/pmdinfo.json
+
+	dpdk-pmdinfo.py "$TOP/build/$1/drivers/dma/cbdma/librte_dma_cbdma.so" >"$info"
+	cat "$info"
+	/usr/bin/python3 -c '
+import json, sys
+info = {i["name"]: i for i in json.load(sys.stdin)}["dma_cbdma_pci"]
+assert "vfio-pci" in info["kmod"], "no kernel module line"
+ids = {(i["vendor"], i["device"]) for i in info["pci_ids"]}
+missing = {("8086", i) for i in ("0e20", "2f20", "6f20", "2021", "0b00")} - ids
+assert not missing, f"missing: {missing}"' <"$info"
+}
+
+debian13_builds()
+{
+	local compiler
+
+	for compiler in gcc clang; do
+		rm -rf "$TOP/build/debian13-$compiler"
+		"$TOP/test/debian13.sh" env CC=$compiler meson setup "build/debian13-$compiler" \
+			-Dwerror=true -Ddriver_sdk=/copyengine/build/driver-sdk-debian13
+		"$TOP/test/debian13.sh" ninja -C "build/debian13-$compiler"
+		"$TOP/test/debian13.sh" meson test -C "build/debian13-$compiler" --print-errorlogs
+	done
+}
+
+need_root "running DPDK programs with hugepages"
+command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative): no apt-get here"
+[ "$(nproc)" -ge 2 ] ||
+	die "this needs two CPUs, one for the worker and one for the engine: here is $(nproc)"
+need_packages build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-dev dpdk \
+	libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap
+say "obtaining DPDK's driver SDK headers"
+DRIVER_SDK=$("$TOP/drivers/driver-sdk.sh" | tail -n 1)
+reserve_hugepages 256
+mkdir -p "$LOGS"
+cd "$TOP"
+export TOP DRIVER_SDK
+export -f build unit_tests sanitized_unit_tests installs lists_pci_ids debian13_builds
+
+check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
+	test/*.sh
+check "build: gcc" build gcc gcc
+check "build: clang" build clang clang
+check "build: without the model" build no-model gcc -Dmodel=disabled
+check "install: meson install" installs
+check "plugin: dpdk-pmdinfo lists its PCI ids" lists_pci_ids gcc
+check "unit tests" unit_tests gcc
+check "unit tests: ASan, UBSan" sanitized_unit_tests asan address,undefined
+check "unit tests: TSan" sanitized_unit_tests tsan thread
+check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
+check "Debian 13: build, unit tests" debian13_builds
+check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
+	test/autotest.sh build/debian13
+check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
+check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
+	test/perf.sh 1 config/dma-perf/sg.ini
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
