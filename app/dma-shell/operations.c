@@ -18,7 +18,7 @@
 
 #define BURST_SUBMIT 32
 #define BURST_MEMORY (1024 * 1024)
-#define SGES_MAX     256
+#define SGES_MAX     4096
 
 static struct shell_vchan *
 vchan_of(int16_t id, uint16_t vchan)

@@ -194,7 +194,8 @@ out_json(const char *key, const char *json)
 static void
 print_json(const char *s)
 {
-	int depth = 1;
+	const char *begin = s;
+	int depth = 0;
 	bool string = false;
 
 	printf("  ");
@@ -207,7 +208,7 @@ print_json(const char *s)
 			putchar(*s);
 		} else if (*s == '{' || *s == '[') {
 			depth++;
-			if (s[1] != '}' && s[1] != ']')
+			if (s > begin && s[1] != '}' && s[1] != ']')
 				printf("\n%*s", 2 * depth, "");
 		} else if (*s == '}' || *s == ']') {
 			depth--;
