@@ -60,15 +60,24 @@ vchan_submit(int16_t id, uint16_t vchan)
 }
 
 int
-vchan_poll(int16_t id, uint16_t vchan, uint16_t max, struct completion *done)
+vchan_poll(int16_t id, uint16_t vchan, uint16_t max, struct completion *done, bool with_status)
 {
 	enum rte_dma_status_code status[POLL_MAX];
 	struct shell_vchan *v = vchan_of(id, vchan);
+	bool error = false;
 	uint16_t last = 0, n, i;
 	uint64_t now;
 
 	memset(status, 0, sizeof(status));
-	n = rte_dma_completed_status(id, vchan, RTE_MIN(max, POLL_MAX), &last, status);
+	max = RTE_MIN(max, POLL_MAX);
+	if (with_status) {
+		n = rte_dma_completed_status(id, vchan, max, &last, status);
+	} else {
+		/* Tells of what went well up to an error, and that there is one. */
+		n = rte_dma_completed(id, vchan, max, &last, &error);
+		if (n == 0 && error)
+			n = rte_dma_completed_status(id, vchan, max, &last, status);
+	}
 	if (n == 0)
 		return 0;
 	now = rte_rdtsc();
@@ -350,7 +359,7 @@ poll_device(const struct args *a, bool named, uint64_t max)
 	if (max == 0 || max > POLL_MAX)
 		return shell_error(-ERANGE, "bad word '%" PRIu64 "': expected 1 to %u", max,
 			POLL_MAX);
-	n = vchan_poll(id, vchan, max, done);
+	n = vchan_poll(id, vchan, max, done, true);
 	if (n < 0)
 		return n;
 	summarise(&s, done, n, true);
@@ -394,7 +403,7 @@ wait_device(const struct args *a, bool named)
 	v = vchan_of(id, vchan);
 	rows = v->in_flight <= POLL_MAX;
 	while (v->in_flight > v->pending && !shell.interrupted) {
-		n = vchan_poll(id, vchan, POLL_MAX, done);
+		n = vchan_poll(id, vchan, POLL_MAX, done, true);
 		if (n < 0)
 			return n;
 		summarise(&s, done, n, rows);
@@ -475,7 +484,7 @@ burst_run(struct burst *b)
 				return n;
 			at += n;
 		}
-		n = vchan_poll(b->id, b->vchan, POLL_MAX, done);
+		n = vchan_poll(b->id, b->vchan, POLL_MAX, done, true);
 		if (n < 0)
 			return n;
 		summarise(&b->sum, done, n, false);

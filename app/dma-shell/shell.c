@@ -12,6 +12,9 @@ struct shell shell = { .last_dev = -1 };
 
 #define CAUSES "src|dst|next|align|read|write|op|length|completion"
 
+#define BENCH_OPTIONS " [sizes LIST] [ring NUM] [batch NUM] [depth NUM] [seconds SECONDS]" \
+	" [lcores LIST] [sg NUM] [memory SIZE] [csv FILE] [plot FILE]"
+
 const struct command shell_commands[] = {
 	{ "help", "all commands", cmd_help },
 	{ "help WORD", "commands that begin with a word", cmd_help_word },
@@ -82,6 +85,21 @@ const struct command shell_commands[] = {
 		cmd_inject_stop },
 	{ "inject device DEV reset|none", "make it reset by itself, or drop the faults",
 		cmd_inject },
+
+	{ "verify [seconds SECONDS] [seed NUM] [operations NUM] [size SIZE] [faults NUM]",
+		"on the first device", cmd_verify },
+	{ "verify DEV [seconds SECONDS] [seed NUM] [operations NUM] [size SIZE] [faults NUM]",
+		"random operations, every byte checked; about every so many a fault",
+		cmd_verify_device },
+	{ "bench" BENCH_OPTIONS, "on the first device", cmd_bench },
+	{ "bench DEV" BENCH_OPTIONS, "measure it beside the CPU's memcpy", cmd_bench_device },
+	{ "watch [count NUM]", "live screen of devices and workers, q leaves", cmd_watch },
+	{ "watch SECONDS [count NUM]", "the same, this often", cmd_watch_interval },
+	{ "set worker NUM device DEV [size SIZE] [batch NUM]",
+		"an lcore that is to copy all the time, and on which device", cmd_set_worker },
+	{ "clear worker NUM", "an lcore that is not to work", cmd_clear_worker },
+	{ "start workers", "let them work", cmd_start_workers },
+	{ "stop workers", "let them stop", cmd_stop_workers },
 
 	{ "script FILE", "run the commands of a file", cmd_script },
 	{ "sleep SECONDS", "do nothing", cmd_sleep },

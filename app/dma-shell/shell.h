@@ -233,8 +233,13 @@ struct completion {
 /** Keep track of an operation that rte_dma_*() returned ret for; returns ret. */
 int vchan_enqueued(int16_t id, uint16_t vchan, int ret, bool submitted);
 int vchan_submit(int16_t id, uint16_t vchan);
-/** Up to max (at most POLL_MAX) completions. Returns how many, negative: the device lies. */
-int vchan_poll(int16_t id, uint16_t vchan, uint16_t max, struct completion *done);
+/**
+ * Up to max (at most POLL_MAX) completions, through rte_dma_completed_status(), or through
+ * rte_dma_completed() and the other only after an error. Returns how many, negative: the device
+ * lies.
+ */
+int vchan_poll(int16_t id, uint16_t vchan, uint16_t max, struct completion *done,
+	bool with_status);
 
 /* Other things that only a driver has, see inject.c, telemetry.c */
 
@@ -304,8 +309,11 @@ int cmd_wait_device(const struct args *a);
 int cmd_burst(const struct args *a);
 
 int cmd_verify(const struct args *a);
+int cmd_verify_device(const struct args *a);
 int cmd_bench(const struct args *a);
+int cmd_bench_device(const struct args *a);
 int cmd_watch(const struct args *a);
+int cmd_watch_interval(const struct args *a);
 int cmd_inject(const struct args *a);
 int cmd_inject_fail(const struct args *a);
 int cmd_inject_stop(const struct args *a);
