@@ -399,7 +399,7 @@ take_device(struct bench *b, struct lane *l, int16_t id)
 	if (ret == 0)
 		ret = in_range("batch", b->batch, 1, ring);
 	if (ret == 0)
-		ret = in_range("depth", b->depth == 0 ? ring : b->depth, 1, ring);
+		ret = in_range("depth", b->depth == 0 ? ring : b->depth, b->batch, ring);
 	if (ret == 0 && b->segments > 0)
 		ret = in_range("sg", b->segments, 1, RTE_MIN(info.max_sges, PUMP_SEGMENTS_MAX));
 	if (ret != 0)

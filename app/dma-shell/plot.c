@@ -64,14 +64,14 @@ write_script(FILE *f, const char *path, const char *title, const struct bench_ro
 	fputs("$data << EOD\n", f);
 	for (i = 0; i < n; i++)
 		fprintf(f, "%.0f %g %g %g %g %g %g %g %g\n", (double)row[i].size, row[i].gbps,
-			row[i].cpu_gbps, row[i].cycles, row[i].cpu_cycles, row[i].p50, row[i].p99,
-			row[i].p999, row[i].max);
+			row[i].cpu_gbps, row[i].cycles, row[i].cpu_cycles, row[i].p50 / 1e3,
+			row[i].p99 / 1e3, row[i].p999 / 1e3, row[i].max / 1e3);
 	fprintf(f, "EOD\nset terminal %s\nset output ", terminal_of(path));
 	quoted(f, path);
 	fputs("\nset multiplot layout 1,3 title ", f);
 	quoted(f, title);
 	fputs(" noenhanced\n"
-		"set grid\nset key top left\nset style data linespoints\nset pointsize 0.8\n"
+		"set grid\nset key top left reverse Left\nset format y '%g'\nset style data linespoints\nset pointsize 0.8\n"
 		"set logscale x 2\nset xlabel 'bytes of an operation'\nset xtics rotate by -45 (",
 		f);
 	for (i = 0; i < n; i++)
@@ -79,15 +79,15 @@ write_script(FILE *f, const char *path, const char *title, const struct bench_ro
 			i > 0 ? ", " : "",
 			(double)(row[i].size % 1024 == 0 ? row[i].size / 1024 : row[i].size),
 			(double)row[i].size);
-	fputs(")\n"
-		"set title 'Throughput'\nset ylabel 'Gbps'\nset yrange [0:*]\n"
+	fprintf(f, ")\nset xrange [%g:%g]\n", row[0].size / 1.3, row[n - 1].size * 1.3);
+	fputs("set title 'Throughput'\nset ylabel 'Gbps'\nset yrange [0:*]\nset key bottom right\n"
 		"plot $data using 1:2 title 'device' lw 2, "
 		"'' using 1:3 title 'CPU memcpy' lw 2 dt 2\n"
-		"set logscale y\nset yrange [*:*]\n"
+		"set logscale y\nset yrange [*:*]\nset key top left\n"
 		"set title 'Cost on the submitting lcore'\nset ylabel 'cycles an operation'\n"
 		"plot $data using 1:4 title 'device' lw 2, "
 		"'' using 1:5 title 'CPU memcpy' lw 2 dt 2\n"
-		"set title 'Latency, submit to completion'\nset ylabel 'ns'\n"
+		"set title 'Latency, submit to completion'\nset ylabel 'microseconds'\n"
 		"plot $data using 1:6 title 'p50' lw 2, '' using 1:7 title 'p99' lw 2, "
 		"'' using 1:8 title 'p99.9' lw 2, '' using 1:9 title 'max' lw 1 dt 2\n"
 		"unset multiplot\n", f);

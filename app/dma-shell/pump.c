@@ -105,12 +105,15 @@ static inline int
 push(struct pump *p, uint64_t space)
 {
 	const rte_iova_t dst = p->mem.iova + p->slots * space;
-	uint32_t n, room = RTE_MIN(p->batch, p->depth - p->in_flight);
 	uint16_t last = 0;
+	uint32_t n, i;
 	uint64_t now;
 	int ret = 0;
 
-	for (n = 0; n < room; n++) {
+	/* Whole batches: a doorbell for each operation that has just become possible costs more. */
+	if (p->in_flight + p->batch > p->depth)
+		return 0;
+	for (n = 0; n < p->batch; n++) {
 		uint64_t at = p->slot * space;
 
 		ret = p->segments > 0 ? enqueue_sg(p, p->mem.iova + at, dst + at) :
@@ -127,8 +130,8 @@ push(struct pump *p, uint64_t space)
 	p->in_flight += n;
 	if (p->latency != NULL) {
 		now = rte_rdtsc();
-		for (room = 0; room < n; room++)
-			p->stamp[(uint16_t)(last - room)] = now;
+		for (i = 0; i < n; i++)
+			p->stamp[(uint16_t)(last - i)] = now;
 	}
 	return n;
 }

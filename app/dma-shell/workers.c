@@ -116,7 +116,7 @@ worker_start(unsigned int lcore, struct worker *w)
 			w->pump.dev, w->pump.dev);
 	memset(&w->pump.done, 0, sizeof(w->pump.done));
 	w->pump.stop = false;
-	w->pump.depth = RTE_MAX(d->ring / 2, 1);
+	w->pump.depth = RTE_MAX(d->ring / 2, w->pump.batch);
 	w->pump.in_flight = 0;
 	ret = pump_init(&w->pump, WORKER_MEMORY, rte_lcore_to_socket_id(lcore));
 	if (ret != 0)
