@@ -410,10 +410,16 @@ take_device(struct bench *b, struct lane *l, int16_t id)
 	l->pump = (struct pump){
 		.dev = id,
 		.batch = b->batch,
-		.depth = b->depth == 0 ? ring : b->depth,
 		.segments = b->segments,
 	};
-	return device_restart(id, ring);
+	ret = device_restart(id, ring);
+	if (ret != 0)
+		return ret;
+	/* What an empty ring takes may be one less than it has: an operation that is refused is a
+	 * detour for driver and application.
+	 */
+	l->pump.depth = RTE_MAX(b->batch, b->depth != 0 ? b->depth : rte_dma_burst_capacity(id, 0));
+	return 0;
 }
 
 static void

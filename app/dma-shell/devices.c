@@ -252,23 +252,28 @@ devices_fini(void)
 		}
 }
 
-struct rte_device *
-device_bus(int16_t id)
+static struct rte_device *
+bus_find(const char *name)
 {
 	static const char *const buses[] = { "bus=vdev", "bus=pci" };
 	struct rte_dev_iterator it;
 	struct rte_device *dev, *found = NULL;
-	struct rte_dma_info info;
 	unsigned int i;
 
-	if (rte_dma_info_get(id, &info) != 0)
-		return NULL;
 	/* Walked to the end: the iterator frees what it holds only there. */
 	for (i = 0; i < RTE_DIM(buses); i++)
 		RTE_DEV_FOREACH(dev, buses[i], &it)
-			if (strcmp(rte_dev_name(dev), info.dev_name) == 0)
+			if (strcmp(rte_dev_name(dev), name) == 0)
 				found = dev;
 	return found;
+}
+
+struct rte_device *
+device_bus(int16_t id)
+{
+	struct rte_dma_info info;
+
+	return rte_dma_info_get(id, &info) != 0 ? NULL : bus_find(info.dev_name);
 }
 
 /* Configuration can change only while a device is stopped. */
@@ -432,14 +437,36 @@ cmd_close_device(const struct args *a)
 	return 0;
 }
 
+/* A device that was closed is on its bus still: it has to leave before it can come again. */
+static int
+remove_closed(const char *devargs)
+{
+	char name[RTE_DEV_NAME_MAX_LEN];
+	struct rte_device *dev;
+
+	strlcpy(name, devargs, sizeof(name));
+	name[strcspn(name, ",")] = '\0';
+	if (rte_dma_get_dev_id_by_name(name) >= 0)
+		return shell_error(-EEXIST, "device %s is attached already", name);
+	dev = bus_find(name);
+	if (dev != NULL && rte_dev_remove(dev) != 0)
+		return shell_error(-EBUSY, "%s was closed, and its driver does not let it leave the "
+			"bus: it cannot come again", name);
+	return 0;
+}
+
 int
 cmd_attach(const struct args *a)
 {
-	uint16_t before = rte_dma_count_avail();
 	bool was[RTE_DMADEV_DEFAULT_MAX];
+	uint16_t before;
 	int16_t id;
 	int ret;
 
+	ret = remove_closed(a->w[1].str);
+	if (ret != 0)
+		return ret;
+	before = rte_dma_count_avail();
 	for (id = 0; id < RTE_DMADEV_DEFAULT_MAX; id++)
 		was[id] = rte_dma_is_valid(id);
 	ret = rte_dev_probe(a->w[1].str);

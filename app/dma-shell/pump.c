@@ -152,7 +152,7 @@ pull(struct pump *p)
 		m = rte_dma_completed_status(p->dev, p->vchan, POLL_BATCH, &failed_last, status);
 		for (i = 0; i < m; i++)
 			if (status[i] != RTE_DMA_STATUS_SUCCESSFUL)
-				p->done.errors++;
+				pump_count(&p->done.errors, 1);
 		if (m > 0)
 			last = failed_last;
 		n += m;
@@ -165,8 +165,14 @@ pull(struct pump *p)
 			histogram_add(p->latency, now - p->stamp[(uint16_t)(last - i)]);
 	}
 	p->in_flight -= RTE_MIN(p->in_flight, n);
-	p->done.ops += n;
+	pump_count(&p->done.ops, n);
 	return n;
+}
+
+static inline bool
+stopped(const struct pump *p)
+{
+	return __atomic_load_n(&p->stop, __ATOMIC_RELAXED);
 }
 
 int
@@ -189,10 +195,10 @@ pump_run(void *arg)
 		}
 		t1 = rte_rdtsc();
 		if (pushed > 0)
-			p->done.busy += t1 - t0;
+			pump_count(&p->done.busy, t1 - t0);
 		if (pull(p) > 0) {
 			t2 = rte_rdtsc();
-			p->done.busy += t2 - t1;
+			pump_count(&p->done.busy, t2 - t1);
 			progress = t2;
 		} else {
 			t2 = rte_rdtsc();
@@ -203,9 +209,9 @@ pump_run(void *arg)
 				break;
 			}
 		}
-		p->done.cycles = before + (t2 - begin);
+		__atomic_store_n(&p->done.cycles, before + (t2 - begin), __ATOMIC_RELAXED);
 		t0 = t2;
-		if (p->stop || (p->duration > 0 && t2 - begin > p->duration))
+		if (stopped(p) || (p->duration > 0 && t2 - begin > p->duration))
 			pushing = false;
 	}
 	return p->error;
@@ -228,10 +234,10 @@ pump_memcpy(void *arg)
 			if (++p->slot == p->slots)
 				p->slot = 0;
 		}
-		p->done.ops += p->batch;
+		pump_count(&p->done.ops, p->batch);
 		now = rte_rdtsc();
-	} while (!p->stop && now - begin < p->duration);
-	p->done.cycles += now - begin;
-	p->done.busy += now - begin;
+	} while (!stopped(p) && now - begin < p->duration);
+	pump_count(&p->done.cycles, now - begin);
+	pump_count(&p->done.busy, now - begin);
 	return 0;
 }

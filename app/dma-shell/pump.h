@@ -54,11 +54,29 @@ uint64_t histogram_percentile(const struct histogram *h, double part);
 
 /** Counters that one lcore writes and others may read while it runs. */
 struct pump_counters {
-	volatile uint64_t ops;
-	volatile uint64_t errors;
-	volatile uint64_t busy;   /**< cycles in enqueue, submit and polls that found something */
-	volatile uint64_t cycles; /**< all cycles of the loop */
+	uint64_t ops;
+	uint64_t errors;
+	uint64_t busy;   /**< cycles in enqueue, submit and polls that found something */
+	uint64_t cycles; /**< all cycles of the loop */
 };
+
+static inline void
+pump_count(uint64_t *counter, uint64_t n)
+{
+	/* One writer: a plain addition, stored in one piece. */
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline struct pump_counters
+pump_counters_read(const struct pump_counters *c)
+{
+	return (struct pump_counters){
+		.ops = __atomic_load_n(&c->ops, __ATOMIC_RELAXED),
+		.errors = __atomic_load_n(&c->errors, __ATOMIC_RELAXED),
+		.busy = __atomic_load_n(&c->busy, __ATOMIC_RELAXED),
+		.cycles = __atomic_load_n(&c->cycles, __ATOMIC_RELAXED),
+	};
+}
 
 struct pump {
 	/* What to do */
@@ -69,7 +87,7 @@ struct pump {
 	uint16_t depth;         /**< operations in flight at most */
 	uint16_t segments;      /**< of each side of an operation, 0: plain copies */
 	struct histogram *latency; /**< NULL: not recorded */
-	volatile bool stop;
+	bool stop;              /**< set by another lcore, see pump_stop() */
 	uint64_t duration;      /**< cycles, 0: until stop */
 
 	struct pump_counters done;
@@ -89,6 +107,12 @@ int pump_init(struct pump *p, uint64_t memory, int numa);
 void pump_fini(struct pump *p);
 /** Run on this lcore until stop or for the duration, then let everything complete. */
 int pump_run(void *pump);
+static inline void
+pump_stop(struct pump *p)
+{
+	__atomic_store_n(&p->stop, true, __ATOMIC_RELAXED);
+}
+
 /** The same work done by this lcore's CPU, for a duration. */
 int pump_memcpy(void *pump);
 

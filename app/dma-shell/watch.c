@@ -96,7 +96,7 @@ watch_worker(unsigned int lcore, double seconds, bool screen)
 
 	if (w == NULL)
 		return;
-	now = w->pump.done;
+	now = pump_counters_read(&w->pump.done);
 	ops = rate(now.ops, last->ops, seconds);
 	busy = rate(now.busy, last->busy, seconds) / rte_get_tsc_hz();
 	if (screen) {

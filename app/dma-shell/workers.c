@@ -159,7 +159,7 @@ worker_stop(unsigned int lcore, struct worker *w)
 {
 	struct shell_dev *d;
 
-	w->pump.stop = true;
+	pump_stop(&w->pump);
 	rte_eal_wait_lcore(lcore);
 	w->running = false;
 	d = device_get(w->pump.dev);
@@ -205,8 +205,8 @@ cmd_show_workers(const struct args *a __rte_unused)
 
 	for (i = 0; i < RTE_MAX_LCORE; i++) {
 		const struct worker *w = &workers[i];
-		const struct pump_counters *c = &w->pump.done;
-		double seconds = RTE_MAX(c->cycles / hz, 1e-9), ops = RTE_MAX(c->ops, 1u);
+		const struct pump_counters c = pump_counters_read(&w->pump.done);
+		double seconds = RTE_MAX(c.cycles / hz, 1e-9), ops = RTE_MAX(c.ops, 1u);
 
 		if (!w->set)
 			continue;
@@ -217,11 +217,11 @@ cmd_show_workers(const struct args *a __rte_unused)
 		out_str("state", "%s", worker_state(w));
 		out_num("size", w->pump.size);
 		out_num("batch", w->pump.batch);
-		out_num("operations", c->ops);
-		out_num("errors", c->errors);
-		out_real("mops", c->ops / seconds / 1e6, 3);
-		out_real("gbps", c->ops * 8.0 * w->pump.size / seconds / 1e9, 2);
-		out_real("cycles_per_op", c->busy / ops, 1);
+		out_num("operations", c.ops);
+		out_num("errors", c.errors);
+		out_real("mops", c.ops / seconds / 1e6, 3);
+		out_real("gbps", c.ops * 8.0 * w->pump.size / seconds / 1e9, 2);
+		out_real("cycles_per_op", c.busy / ops, 1);
 		out_row();
 	}
 	if (n == 0)
