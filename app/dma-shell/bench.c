@@ -244,10 +244,9 @@ release(struct bench *b)
 	for (i = 0; i < b->nb_lanes; i++) {
 		struct pump *p = &b->lane[i].pump;
 
-		if (p->in_flight > 0 && device_restart(p->dev, device_get(p->dev)->ring) != 0)
-			continue;
+		pump_fini(p, p->in_flight == 0 ||
+			device_restart(p->dev, device_get(p->dev)->ring) == 0);
 		p->in_flight = 0;
-		pump_fini(p);
 	}
 }
 

@@ -69,14 +69,15 @@ pump_init(struct pump *p, uint64_t memory, int numa)
 	p->sge = calloc(2 * PUMP_SEGMENTS_MAX, sizeof(*p->sge));
 	if (p->stamp != NULL && p->sge != NULL)
 		return 0;
-	pump_fini(p);
+	pump_fini(p, true);
 	return shell_error(-ENOMEM, "out of memory");
 }
 
 void
-pump_fini(struct pump *p)
+pump_fini(struct pump *p, bool memory_too)
 {
-	dma_memory_free(&p->mem);
+	if (memory_too)
+		dma_memory_free(&p->mem);
 	free(p->stamp);
 	free(p->sge);
 	p->stamp = NULL;

@@ -104,7 +104,8 @@ struct pump {
 
 /** Memory for a pump whose first part is filled in. */
 int pump_init(struct pump *p, uint64_t memory, int numa);
-void pump_fini(struct pump *p);
+/** The memory stays, and is lost, where a device may still write to it. */
+void pump_fini(struct pump *p, bool memory_too);
 /** Run on this lcore until stop or for the duration, then let everything complete. */
 int pump_run(void *pump);
 static inline void

@@ -123,7 +123,7 @@ worker_start(unsigned int lcore, struct worker *w)
 		return ret;
 	ret = rte_eal_remote_launch(pump_run, &w->pump, lcore);
 	if (ret != 0) {
-		pump_fini(&w->pump);
+		pump_fini(&w->pump, true);
 		return shell_error(ret, "lcore %u does not start: %s", lcore, strerror(-ret));
 	}
 	d->worker = lcore;
@@ -163,14 +163,12 @@ worker_stop(unsigned int lcore, struct worker *w)
 	rte_eal_wait_lcore(lcore);
 	w->running = false;
 	d = device_get(w->pump.dev);
-	if (d == NULL)
-		return;
-	d->worker = -1;
+	if (d != NULL)
+		d->worker = -1;
 	/* The shell has not followed the indexes: it begins anew with the device, as it also must
 	 * when something is still in flight, before the memory goes away.
 	 */
-	if (device_restart(w->pump.dev, d->ring) == 0)
-		pump_fini(&w->pump);
+	pump_fini(&w->pump, d != NULL && device_restart(w->pump.dev, d->ring) == 0);
 }
 
 int

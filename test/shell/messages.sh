@@ -71,7 +71,7 @@ refused "lcore 0 runs this shell" "set worker 0 device 0"
 refused "expected 'count N'" "watch 1"
 refused "expected 1 == 2, but|no field 'x'" "show devices; expect x == 1"
 refused "expected ring == 5, but it is 1024" "show devices; expect ring == 5"
-refused "expected 'show lcores' to fail" "expect fail \"show lcores\""
+refused "expected 'show devices' to fail" "expect fail \"show devices\""
 refused "nested more than 8" "repeat 1 \"script $SHELL_DIR/loop.dma\""
 
 # An empty ring and a full one.

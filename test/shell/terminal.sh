@@ -9,12 +9,11 @@ set -euo pipefail
 
 command -v tmux >/dev/null || skip "no tmux here: apt-get install tmux"
 
-TMUX_SOCKET=$RUN_DIR/tmux
+starts=0
 tm()
 {
-	tmux -S "$TMUX_SOCKET" -f /dev/null "$@"
+	tmux -S "$RUN_DIR/tmux$starts" -f /dev/null "$@"
 }
-at_exit "tmux -S '$TMUX_SOCKET' kill-server 2>/dev/null"
 
 screen()
 {
@@ -51,10 +50,11 @@ clean()
 
 start()
 {
-	tm kill-server 2>/dev/null || true
+	starts=$((starts + 1))
+	at_exit "tmux -S '$RUN_DIR/tmux$starts' kill-server 2>/dev/null"
 	tm new-session -d -s shell -x 100 -y 30 \
 		"'$DMA_SHELL' ${EAL[*]} --vdev=dma_skeleton0 --; echo ended with \$?; sleep 1000"
-	see 'dma-shell> $'
+	see 'dma-shell>$'
 }
 
 start
@@ -98,7 +98,7 @@ echo "-- a wrong word gives the prompt back"
 clean
 keys "start device seven" Enter
 see "error: bad word 'seven': expected a device"
-see 'dma-shell> $'
+see 'dma-shell>$'
 
 echo "-- watch: live, redrawn in place, q leaves"
 clean
@@ -112,16 +112,16 @@ sleep 1
 [ "$(screen | grep -c "q leaves")" -eq 1 ] || fail "watch is not redrawn in place"
 screen | head -n 1 | grep -q "q leaves" || fail "watch is not at the top"
 keys q
-see 'dma-shell> $'
+see 'dma-shell>$'
 keys "watch" Enter
 see "q leaves"
 keys C-c
 see "interrupted"
-see 'dma-shell> $'
+see 'dma-shell>$'
 keys "show workers" Enter
 see "0 working"
 keys "stop workers" Enter
-see 'dma-shell> $'
+see 'dma-shell>$'
 
 echo "-- Ctrl-C ends verify, bench, sleep and repeat, and gives the prompt back"
 for command in "verify 0 seconds 1000" "bench 0 seconds 1000" "sleep 1000" \
@@ -131,7 +131,7 @@ for command in "verify 0 seconds 1000" "bench 0 seconds 1000" "sleep 1000" \
 	sleep 1
 	keys C-c
 	see "interrupted"
-	see 'dma-shell> $'
+	see 'dma-shell>$'
 done
 keys "burst 0 100 1K" Enter
 see "device 0 is not started|completed 100"
