@@ -65,6 +65,23 @@ map_for_device(const struct dma_memory *mem, int16_t id, bool map)
 	return ret == 0 || rte_errno == ENOTSUP ? 0 : -rte_errno;
 }
 
+/* Tell DPDK of memory that it has not allocated, IOVA as VA. */
+static int
+register_memory(struct dma_memory *mem, size_t page)
+{
+	uint64_t i, pages = mem->size / page;
+	rte_iova_t *iovas = calloc(pages, sizeof(*iovas));
+	int ret;
+
+	if (iovas == NULL)
+		return -ENOMEM;
+	for (i = 0; i < pages; i++)
+		iovas[i] = mem->iova + i * page;
+	ret = rte_extmem_register(mem->va, mem->size, iovas, pages, page);
+	free(iovas);
+	return ret == 0 ? 0 : -rte_errno;
+}
+
 static int
 ordinary_alloc(struct dma_memory *mem, uint64_t size)
 {
@@ -75,19 +92,21 @@ ordinary_alloc(struct dma_memory *mem, uint64_t size)
 	if (rte_eal_iova_mode() != RTE_IOVA_VA)
 		return shell_error(-ENOTSUP, "ordinary pages need IOVA as VA (--iova-mode=va)");
 	mem->mz = NULL;
-	if (size > SIZE_MAX - page)
+	if (size > UINT64_C(1) << 40)
 		return shell_error(-ENOMEM, "cannot allocate %" PRIu64 " bytes", size);
 	mem->size = RTE_ALIGN_CEIL(size, page);
 	mem->va = mmap(NULL, mem->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (mem->va == MAP_FAILED)
+	if (mem->va == MAP_FAILED) {
+		mem->va = NULL;
 		return shell_error(-errno, "cannot allocate %" PRIu64 " bytes: %s", size,
 			strerror(errno));
+	}
 	mem->iova = (uintptr_t)mem->va;
-	ret = rte_extmem_register(mem->va, mem->size, NULL, 0, page);
+	ret = register_memory(mem, page);
 	if (ret != 0) {
 		munmap(mem->va, mem->size);
-		return shell_error(-rte_errno, "DPDK does not register the memory: %s",
-			rte_strerror(rte_errno));
+		mem->va = NULL;
+		return shell_error(ret, "DPDK does not register the memory: %s", strerror(-ret));
 	}
 	RTE_DMA_FOREACH_DEV(id) {
 		ret = map_for_device(mem, id, true);
