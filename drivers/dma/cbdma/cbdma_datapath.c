@@ -11,10 +11,10 @@
 
 #include "cbdma_internal.h"
 
-/* How far ahead of the slot being written its line is asked for: the device read it last, so it
- * has to come back from another cache.
+/* How far ahead of the slot being written its line is asked for, in order to write it: the device
+ * read it last, so it has to come back from another cache first.
  */
-#define PREFETCH_SLOTS 4
+#define PREFETCH_SLOTS 8
 
 /* A poll that finds nothing asks the device itself, not just the completion word, once in so many:
  * a device that is gone, or that stopped without writing the completion word (CBVER before 3.4),
