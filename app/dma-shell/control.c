@@ -40,16 +40,16 @@ shell_sleep(double seconds)
 		nanosleep(&t, NULL);
 }
 
-/* Where a command ends: at ';' outside of quotes. */
+/* Where a command ends: at ';' outside of quotes, or at the end of the line. */
 static size_t
 command_length(const char *line)
 {
 	bool quoted = false;
 	size_t i;
 
-	for (i = 0; line[i] != '\0'; i++) {
+	for (i = 0; line[i] != '\0' && line[i] != '\n'; i++) {
 		if (line[i] == '#' && !quoted)
-			return strlen(line); /* a comment, and what is in it, to the end */
+			return strcspn(line, "\n"); /* a comment, whatever is in it */
 		if (line[i] == '"')
 			quoted = !quoted;
 		else if (line[i] == ';' && !quoted)

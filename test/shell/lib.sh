@@ -4,6 +4,8 @@
 # What the tests of dma-shell share. To be sourced, with BUILD (meson's build folder) as the first
 # argument of the test.
 
+# shellcheck disable=SC2034 # for those who source this
+
 # shellcheck source=test/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
 
@@ -22,7 +24,7 @@ skip()
 
 make_run_dir
 # Memory of the process will do: nothing here depends on hugepages.
-EAL=(--no-huge -m 128 --no-pci --log-level=3 -l 0,1 "--file-prefix=shell$$")
+EAL=(--no-huge -m 128 --no-pci --log-level=3 -l '0,1' "--file-prefix=shell$$")
 HAVE_CBDMA=0
 if [ -e "$BUILD/drivers/dma/cbdma/librte_dma_cbdma.so" ] && [ "${WITH_MODEL-1}" = 1 ]; then
 	stage_plugin "$BUILD"
@@ -33,15 +35,6 @@ fi
 need_cbdma()
 {
 	[ $HAVE_CBDMA -eq 1 ] || skip "built without the model: there is no dma_cbdma"
-}
-
-# EAL arguments that make the only device NAME (dma_cbdma, dma_skeleton, none)
-device_args()
-{
-	case $1 in
-	none) ;;
-	*) echo "--vdev=${1}0" ;;
-	esac
 }
 
 fail()

@@ -96,5 +96,5 @@ expect_output "there is no device 'none0'" "$out"
 "$DMA_SHELL" "${EAL[@]}" -- --device dma_skeleton0 -c "burst 0 10 64" >/dev/null
 
 # Errors are objects too, and the stream stays one object a line.
-out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c 'show "quote\' 2>/dev/null) && fail "json error"
+out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c 'show "quote\x' 2>/dev/null) && fail "json error"
 /usr/bin/python3 -c 'import json, sys; assert "quote" in json.loads(sys.argv[1])["error"]' "$out"

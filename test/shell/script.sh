@@ -9,16 +9,16 @@ set -euo pipefail
 
 script=$TOP/config/shell/$2.dma
 [ "$3" != dma_cbdma ] || need_cbdma
-args=$(device_args "$3")
+[ "$3" = none ] || EAL+=("--vdev=${3}0")
 
 if [ "$2" = segments ]; then
 	# dma_skeleton of DPDK 22.11 can only copy
-	"$DMA_SHELL" "${EAL[@]}" $args -- -c "show device 0 info" | grep -q copy-sg ||
+	"$DMA_SHELL" "${EAL[@]}" -- -c "show device 0 info" | grep -q copy-sg ||
 		skip "$3 of this DPDK has no segment lists"
 fi
-"$DMA_SHELL" "${EAL[@]}" $args -- --cmdline-file "$script"
+"$DMA_SHELL" "${EAL[@]}" -- --cmdline-file "$script"
 echo "---- the same, as JSON"
-"$DMA_SHELL" "${EAL[@]}" $args -- --json --cmdline-file "$script" >"$RUN_DIR/out.json"
+"$DMA_SHELL" "${EAL[@]}" -- --json --cmdline-file "$script" >"$RUN_DIR/out.json"
 cat "$RUN_DIR/out.json"
 /usr/bin/python3 -c '
 import json, sys
