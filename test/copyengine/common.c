@@ -48,7 +48,7 @@ static void
 eal_begin(char *program, const char *memory)
 {
 	const bool huge = strcmp(memory, "nohuge") != 0, pa = strcmp(memory, "pa") == 0;
-	/* Two lcores, on one CPU if need be. */
+	/* The main lcore and two workers, on as many CPUs as there are. */
 	char lcores[32], prefix[32];
 	char *args[] = {program, "--lcores", lcores, "--no-pci", "--no-telemetry", "--file-prefix",
 		prefix, "--iova-mode", (char *)(pa ? "pa" : "va"), (char *)(huge ? "--in-memory" :
@@ -59,7 +59,7 @@ eal_begin(char *program, const char *memory)
 		cannot_run("there are less than 192 MB of free hugepages");
 	if (pa && geteuid() != 0)
 		cannot_run("physical addresses need root");
-	snprintf(lcores, sizeof(lcores), "0@0,1@%d", sysconf(_SC_NPROCESSORS_ONLN) > 1);
+	snprintf(lcores, sizeof(lcores), "0@0,1@0,2@%d", sysconf(_SC_NPROCESSORS_ONLN) > 1);
 	snprintf(prefix, sizeof(prefix), "ce-test-%d", getpid());
 	/* A test that takes all there is must not take the machine's: the limit is for hugepages. */
 	if (rte_eal_init(RTE_DIM(args) - (huge ? 1 : 3), args) < 0) {
