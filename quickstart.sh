@@ -12,7 +12,7 @@ if [ $# -gt 0 ]; then
 	echo "usage: $0"
 	echo "Installs what is missing, builds in a Debian 13 root (in .debian13; made the first time,"
 	echo "1.2 GB), reserves hugepages while it runs, and measures CPU memcpy, dma_skeleton and"
-	echo "dma_cbdma side by side: a minute and a half, two and a half minutes the first time."
+	echo "dma_cbdma side by side: about a minute, two the first time."
 	echo "Ends with RESULT,device,buffer bytes,cycles/op,Gbps,MOps for each row of the table."
 	[ "$1" = --help ]
 	exit

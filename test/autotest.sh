@@ -20,8 +20,8 @@ mount_hugepages
 log=$RUN_DIR/log
 
 # The error tests run with IOVAs that are addresses only.
-DPDK_TEST=dmadev_autotest run timeout -k 5 300 dpdk-test -l 0,1 --no-pci --no-telemetry \
-	--iova-mode=va --huge-dir "$HUGE_DIR" -d "$PLUGIN" --vdev=dma_cbdma0,cpu=0 \
+DPDK_TEST=dmadev_autotest run timeout -k 5 300 dpdk-test -l 0 --no-pci --no-telemetry \
+	--iova-mode=va --huge-dir "$HUGE_DIR" -d "$PLUGIN" --vdev=dma_cbdma0,cpu=1,silent=0 \
 	</dev/null >"$log" 2>"$log.err" || die "dpdk-test fails" "$(tr '\r' '\n' <"$log" |
 	cat - "$log.err" | grep -v '^Ops submitted' | tail -n 30)"
 

@@ -178,6 +178,7 @@ channel_drop_chain(struct cbdma_channel *ch)
 {
 	__atomic_store_n(ch->doorbell, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&ch->ran, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&ch->seen, 0, __ATOMIC_RELAXED);
 	ch->started = false;
 	ch->completed = 0;
 	ch->cdar = 0;
@@ -360,6 +361,7 @@ channel_write(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int offset
 	case CBDMA_DMACOUNT:
 		value |= cbdma_dmacount(ch) & ~mask;
 		__atomic_store_n(ch->doorbell, value, __ATOMIC_RELAXED);
+		__atomic_store_n(&ch->seen, ch->ran, __ATOMIC_RELAXED);
 		break;
 	case CBDMA_CHAINADDR:
 		ch->chainaddr = (ch->chainaddr & ~mask) | value;
@@ -510,7 +512,8 @@ cbdma_pending(const struct dm_device *dev)
 	for (i = 0; i < cb->config.channels; i++) {
 		const struct cbdma_channel *ch = &cb->channel[i];
 
-		if (__atomic_load_n(&ch->runnable, __ATOMIC_RELAXED) && cbdma_outstanding(ch) != 0)
+		if (__atomic_load_n(&ch->runnable, __ATOMIC_RELAXED) &&
+				(cbdma_known(ch) != 0 || cbdma_outstanding(ch) != 0))
 			return true;
 	}
 	return false;
@@ -593,6 +596,8 @@ dm_cbdma_inject(struct dm_device *dev, unsigned int channel, const struct dm_cbd
 	struct cbdma_channel *ch;
 
 	if (dev->ops != &cbdma_ops || channel >= cb->config.channels)
+		return -EINVAL;
+	if (fault->kind == DM_CBDMA_FAULT_FAIL && fault->chanerr == 0)
 		return -EINVAL;
 	ch = &cb->channel[channel];
 	dm_device_lock(dev);

@@ -82,7 +82,7 @@ int dm_cbdma_fault_parse(const char *text, struct dm_cbdma_fault *fault, const c
 /**
  * Inject a fault into a channel, in the place of one that has not struck yet.
  *
- * @return 0; -EINVAL: no such channel.
+ * @return 0; -EINVAL: no CBDMA function, no such channel, or a FAIL without a cause.
  */
 int dm_cbdma_inject(struct dm_device *dev, unsigned int channel, const struct dm_cbdma_fault *fault);
 

@@ -30,6 +30,7 @@ struct cbdma_channel {
 	/* What dm_device_pending() reads without the lock. */
 	uint16_t *doorbell; /**< DMACOUNT; the driver stores to it whenever it likes */
 	uint16_t ran;	    /**< descriptors run since CHAINADDR was written: the internal counter */
+	uint16_t seen;	    /**< DMACOUNT as last read: reading it takes it out of the driver's cache */
 	bool runnable;	    /**< nothing but the doorbell is in the way of running */
 
 	bool started;	/**< a descriptor of this chain has been fetched: CDAR says which */
@@ -76,6 +77,14 @@ static inline uint16_t
 cbdma_dmacount(const struct cbdma_channel *ch)
 {
 	return __atomic_load_n(ch->doorbell, __ATOMIC_ACQUIRE);
+}
+
+/** Descriptors that are known to be outstanding. 0: cbdma_outstanding() may know of more. */
+static inline uint16_t
+cbdma_known(const struct cbdma_channel *ch)
+{
+	return __atomic_load_n(&ch->seen, __ATOMIC_RELAXED) -
+			__atomic_load_n(&ch->ran, __ATOMIC_RELAXED);
 }
 
 /** Descriptors that DMACOUNT announces and that have not been run. */

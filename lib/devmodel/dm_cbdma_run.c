@@ -20,10 +20,13 @@
 #define BATCH 32
 
 /* Bytes after which a batch ends, so that long operations are reported as they finish. */
-#define BATCH_BYTES (64u << 10)
+#define BATCH_BYTES (256u << 10)
 
 /* Descriptors that are prefetched ahead of the one that is decoded. */
 #define FETCH_AHEAD 8
+
+/* Bytes of an operation that are prefetched when it is decoded. */
+#define PREFETCH_BYTES 256
 
 #define DESC_SIZE sizeof(struct cbdma_desc)
 
@@ -92,11 +95,10 @@ can_complete(struct dm_cbdma *cb, const struct cbdma_channel *ch)
 
 /* Decode any descriptor, add it to the batch as an op. @return a CHANERR bit; 0: it is good. */
 static uint32_t __attribute__((noinline))
-decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b,
-		const struct fetched *d)
+decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, struct fetched d)
 {
-	uint32_t op = d->control >> CBDMA_DESC_OP_SHIFT;
-	uint32_t flags = d->control & ((1u << CBDMA_DESC_OP_SHIFT) - 1);
+	uint32_t op = d.control >> CBDMA_DESC_OP_SHIFT;
+	uint32_t flags = d.control & ((1u << CBDMA_DESC_OP_SHIFT) - 1);
 	bool fill = op == CBDMA_DESC_OP_FILL;
 	uint32_t allowed = DESC_PLAIN | (op == CBDMA_DESC_OP_COPY ? CBDMA_DESC_NULL : 0);
 	struct dm_op *out = &b->op[b->ops];
@@ -105,28 +107,28 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b,
 	if ((op != CBDMA_DESC_OP_COPY && !fill) || (flags & ~allowed) != 0)
 		return CBDMA_CHANERR_DCERR;
 	/* A size of 0 is an error even with a null descriptor (Linux drivers/dma/ioat/dma.h). */
-	if (d->size == 0 || d->size > 1u << cb->config.xfercap)
+	if (d.size == 0 || d.size > 1u << cb->config.xfercap)
 		return CBDMA_CHANERR_DXSERR;
 	if ((flags & CBDMA_DESC_COMPLETION) && !can_complete(cb, ch))
 		return CBDMA_CHANERR_CMPADDERR;
 	if (flags & CBDMA_DESC_NULL)
 		return 0;
-	chanerr = check_addresses(cb, d, fill);
+	chanerr = check_addresses(cb, &d, fill);
 	if (chanerr != 0)
 		return chanerr;
 
-	out->len = d->size;
+	out->len = d.size;
 	out->fill = fill;
-	out->dst = dm_tlb_lookup(&cb->write_tlb, d->dst, d->size);
+	out->dst = dm_tlb_lookup(&cb->write_tlb, d.dst, d.size);
 	if (fill)
-		out->pattern = d->src;
+		out->pattern = d.src;
 	else
-		out->src = dm_tlb_lookup(&cb->read_tlb, d->src, d->size);
+		out->src = dm_tlb_lookup(&cb->read_tlb, d.src, d.size);
 	if (out->dst == NULL || (!fill && out->src == NULL)) {
 		b->split = true;
-		b->whole.src = d->src;
-		b->whole.dst = d->dst;
-		b->whole.len = d->size;
+		b->whole.src = d.src;
+		b->whole.dst = d.dst;
+		b->whole.len = d.size;
 		b->whole.fill = fill;
 		return 0;
 	}
@@ -134,30 +136,31 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b,
 	return 0;
 }
 
-/* Decode a descriptor, the common kind without a call. @return a CHANERR bit; 0: it is good. */
-static inline uint32_t
-decode_fast(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, uint32_t slow,
-		const struct fetched *d)
+/* Decode a descriptor of the common kind, a copy all of whose translations are cached.
+ *
+ * @param slow
+ *   Control bits that make it uncommon.
+ * @return whether it was one and has been added to the batch.
+ */
+static inline bool
+decode_fast(const struct dm_cbdma *cb, struct batch *b, uint32_t slow, uint32_t max_size,
+		struct fetched d)
 {
 	struct dm_op *out = &b->op[b->ops];
-	const uint8_t *src;
-	uint8_t *dst;
+	const uint8_t *src = dm_tlb_lookup(&cb->read_tlb, d.src, d.size);
+	uint8_t *dst = dm_tlb_lookup(&cb->write_tlb, d.dst, d.size);
 
-	if (__builtin_expect((d->control & slow) != 0 ||
-					    d->size - 1 >= 1u << cb->config.xfercap, 0))
-		return decode(cb, ch, b, d);
-	src = dm_tlb_lookup(&cb->read_tlb, d->src, d->size);
-	dst = dm_tlb_lookup(&cb->write_tlb, d->dst, d->size);
-	if (__builtin_expect(src == NULL || dst == NULL, 0))
-		return decode(cb, ch, b, d);
+	if (__builtin_expect((d.control & slow) != 0 || d.size - 1 >= max_size || src == NULL ||
+					    dst == NULL, 0))
+		return false;
 	__builtin_prefetch(src, 0);
 	__builtin_prefetch(dst, 1);
 	out->dst = dst;
 	out->src = src;
-	out->len = d->size;
+	out->len = d.size;
 	out->fill = 0;
 	b->ops++;
-	return 0;
+	return true;
 }
 
 /* The address of the descriptor to fetch next. @return a CHANERR bit; 0: found. */
@@ -205,55 +208,62 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 		unsigned int known)
 {
 	uint32_t slow = ~DESC_PLAIN | (can_complete(cb, ch) ? 0 : CBDMA_DESC_COMPLETION);
+	uint32_t max_size = 1u << cb->config.xfercap;
 	const volatile struct cbdma_desc *desc;
 	uint64_t addr = 0, room, bytes = 0;
+	unsigned int n = 0;
 
-	b->ops = b->descs = 0;
+	b->ops = 0;
 	b->fences = b->controls = 0;
 	b->marked = 0;
 	b->split = false;
 	b->chanerr = next_address(cb, ch, &addr);
-	if (b->chanerr != 0)
-		return;
-	desc = locate(cb, ch, addr, &room, &b->chanerr);
+	desc = b->chanerr != 0 ? NULL : locate(cb, ch, addr, &room, &b->chanerr);
 
 	while (desc != NULL) {
 		struct fetched d = {desc->size, desc->control, desc->src, desc->dst};
-		uint64_t next;
+		uint64_t next = desc->next;
 
-		if (b->descs + FETCH_AHEAD < known)
+		if (n + FETCH_AHEAD < known)
 			__builtin_prefetch((const void *)(desc + FETCH_AHEAD));
-		ch->started = true;
-		ch->cdar = addr;
-		b->chanerr = decode_fast(cb, ch, b, slow, &d);
-		if (b->chanerr != 0)
-			return;
-		if (__builtin_expect(b->split, 0) && b->descs > 0) {
-			/* Those before it first: it is fetched again, as the next one of the last. */
-			ch->cdar = b->last;
-			b->split = false;
-			return;
+		if (!decode_fast(cb, b, slow, max_size, d)) {
+			ch->started = true;
+			ch->cdar = addr;
+			b->chanerr = decode(cb, ch, b, d);
+			if (b->chanerr != 0)
+				break;
+			if (b->split && n > 0) {
+				/* Those before it first: it is fetched again, as the next of the last. */
+				b->split = false;
+				ch->cdar = b->last;
+				break;
+			}
 		}
 		b->last = addr;
-		b->descs++;
+		n++;
 		b->controls |= d.control;
 		if (d.control & CBDMA_DESC_COMPLETION)
 			b->marked = addr;
 		if (d.control & CBDMA_DESC_FENCE)
 			b->fences |= 1u << (b->ops % BATCH);
 		bytes += d.size;
-		if (b->descs == want || bytes >= BATCH_BYTES || b->split)
-			return;
+		if (n == want || bytes >= BATCH_BYTES || __builtin_expect(b->split, 0)) {
+			ch->started = true;
+			ch->cdar = addr;
+			break;
+		}
 
-		next = desc->next;
 		if (__builtin_expect(next == addr + DESC_SIZE && room >= 2 * DESC_SIZE, 1)) {
 			desc++;
 			room -= DESC_SIZE;
 		} else {
+			ch->started = true;
+			ch->cdar = addr;
 			desc = locate(cb, ch, next, &room, &b->chanerr);
 		}
 		addr = next;
 	}
+	b->descs = n;
 }
 
 /* An operation whose source or destination lies in several pieces. */
@@ -310,7 +320,7 @@ complete(struct dm_cbdma *cb, struct cbdma_channel *ch, const struct batch *b)
 	__atomic_store_n(&ch->ran, (uint16_t)(ch->ran + b->descs), __ATOMIC_RELAXED);
 	ch->state = CBDMA_CHANSTS_IDLE;
 	/* The word is CHANSTS as it was when the descriptor that asked for it was done [DS]. */
-	if (b->marked == b->last && cbdma_outstanding(ch) == 0)
+	if (b->marked == b->last && cbdma_known(ch) == 0 && cbdma_outstanding(ch) == 0)
 		state = CBDMA_CHANSTS_IDLE;
 	if (b->marked != 0)
 		cbdma_write_completion(cb, ch, b->marked | state);
@@ -341,11 +351,15 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 	struct batch b;
 
 	while (done < max && bytes < DM_BURST_BYTES && ch->runnable) {
-		unsigned int known = cbdma_outstanding(ch);
-		unsigned int want = known < max - done ? known : max - done;
+		unsigned int known = cbdma_known(ch), want;
 
-		if (known == 0)
-			break;
+		if (known == 0) {
+			__atomic_store_n(&ch->seen, cbdma_dmacount(ch), __ATOMIC_RELAXED);
+			known = cbdma_known(ch);
+			if (known == 0)
+				break;
+		}
+		want = known < max - done ? known : max - done;
 		fetch(cb, ch, &b, limit_to_fault(ch, want < BATCH ? want : BATCH), known);
 		if (__builtin_expect(ch->fault.kind == DM_CBDMA_FAULT_FAIL && ch->fault.at == 0 &&
 						    b.chanerr == 0, 0)) {

@@ -51,12 +51,20 @@ copy_one(uint8_t *dst, const uint8_t *src, size_t len)
 {
 	vec64 tail;
 
+	if (len == 64) {
+		*(vec64 *)dst = *(const vec64 *)src;
+		return;
+	}
 	if (len < 64) {
 		copy_below_64(dst, src, len);
 		return;
 	}
 	if (len <= 128) {
 		COPY_ENDS(vec64, dst, src, len);
+		return;
+	}
+	if (len >= 2048) {
+		__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
 		return;
 	}
 	tail = *(const vec64 *)(src + len - 64);

@@ -16,7 +16,7 @@
 #include "dm_device.h"
 
 /** Descriptors that are run at most before the lock is let go and other devices get their turn. */
-#define DM_BURST 64
+#define DM_BURST 256
 
 /** Bytes after which such a burst ends, so that who waits for the lock waits for microseconds. */
 #define DM_BURST_BYTES (1u << 20)

@@ -117,7 +117,7 @@ engine_start(struct dm_engine *engine)
 	sigset_t all, old;
 	pthread_attr_t attr;
 	cpu_set_t cpus;
-	char name[16];
+	char name[32];
 	int ret, cpu;
 
 	/* An engine that is not pinned may run anywhere, not only where its creator is pinned to. */

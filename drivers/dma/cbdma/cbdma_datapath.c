@@ -82,7 +82,7 @@ no_space(struct cbdma_dev *dev, uint32_t slots)
 		return -EINVAL; /* not started */
 	if (slots > dev->capacity) {
 		CBDMA_LOG(ERR, dev->name,
-			"an operation takes more descriptors than the ring's %u: use a larger ring",
+			"an operation takes more descriptors than the ring has (%u)",
 			dev->capacity);
 		return -EINVAL;
 	}
@@ -205,13 +205,20 @@ static int
 write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_dma_sge *dst,
 		uint16_t nb_src, uint16_t nb_dst, uint32_t slots, uint16_t free_slots)
 {
+	const uint32_t fence_slots = slots;
 	uint32_t src_off = 0, dst_off = 0, len;
 	uint16_t s = 0, d = 0, slot;
 
-	while (s < nb_src && d < nb_dst && slots <= dev->mask) {
+	while (slots <= dev->mask) {
+		/* To the next byte on each side: segments may be empty. */
+		for (; s < nb_src && src_off == src[s].length; s++)
+			src_off = 0;
+		for (; d < nb_dst && dst_off == dst[d].length; d++)
+			dst_off = 0;
+		if (s == nb_src || d == nb_dst)
+			break;
+
 		len = RTE_MIN(src[s].length - src_off, dst[d].length - dst_off);
-		if (unlikely(len == 0))
-			return bad_argument(dev, "a scatter/gather segment of length 0");
 		len = RTE_MIN(len, dev->max_len);
 		if (likely(slots < free_slots)) {
 			slot = dev->head + slots;
@@ -222,17 +229,15 @@ write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_
 		slots++;
 		src_off += len;
 		dst_off += len;
-		if (src_off == src[s].length) {
-			src_off = 0;
-			s++;
-		}
-		if (dst_off == dst[d].length) {
-			dst_off = 0;
-			d++;
-		}
 	}
 	if (unlikely((s == nb_src) != (d == nb_dst)))
 		return bad_argument(dev, "a scatter/gather copy with sides of different length");
+	if (unlikely(slots == fence_slots)) {
+		/* Nothing but empty segments: an operation all the same. */
+		if (slots < free_slots)
+			write_desc(dev, dev->head + slots, CBDMA_DESC_NULL, 0, 0, 1);
+		slots++;
+	}
 	return slots;
 }
 

@@ -203,13 +203,15 @@ cbdma_channel_arm(struct cbdma_dev *dev, uint16_t slot)
 static int
 cbdma_info_get(const struct rte_dma_dev *dmadev, struct rte_dma_info *info, uint32_t size)
 {
-	RTE_SET_USED(dmadev);
+	const struct cbdma_dev *dev = dmadev->data->dev_private;
+
 	if (size < sizeof(*info))
 		return -EINVAL;
 
-	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_SILENT |
-			 RTE_DMA_CAPA_HANDLES_ERRORS | RTE_DMA_CAPA_OPS_COPY |
-			 RTE_DMA_CAPA_OPS_COPY_SG | RTE_DMA_CAPA_OPS_FILL;
+	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_HANDLES_ERRORS |
+			 RTE_DMA_CAPA_OPS_COPY | RTE_DMA_CAPA_OPS_COPY_SG | RTE_DMA_CAPA_OPS_FILL;
+	if (dev->has_silent)
+		info->dev_capa |= RTE_DMA_CAPA_SILENT;
 #if CBDMA_HAS_ENQ_DEQ
 	info->dev_capa |= RTE_DMA_CAPA_OPS_ENQ_DEQ;
 #endif
@@ -348,7 +350,7 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 	}
 
 	/* Slots are counted modulo 65536 and masked to index the ring. */
-	slots = rte_align32pow2(conf->nb_desc);
+	slots = RTE_MAX(rte_align32pow2(conf->nb_desc), CBDMA_MIN_SLOTS);
 	free_ring(dev);
 	ret = alloc_ring(dev, slots);
 	if (ret != 0) {
@@ -591,7 +593,7 @@ probe_hardware(struct cbdma_dev *dev)
 /* The bus is ours from here: destroyed on failure too. */
 int
 cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus *bus,
-		uint16_t *doorbell)
+		uint16_t *doorbell, bool has_silent)
 {
 	struct bus_entry *entry;
 	struct rte_dma_dev *dmadev;
@@ -617,6 +619,7 @@ cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus
 		dev->dev_id = dmadev->data->dev_id;
 		dev->numa_node = device->numa_node;
 		dev->bus_doorbell = doorbell;
+		dev->has_silent = has_silent;
 		free_ring(dev);
 		ret = probe_hardware(dev);
 		if (ret != 0)

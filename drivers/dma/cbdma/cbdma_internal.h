@@ -23,9 +23,15 @@ extern int cbdma_logtype;
 #define CBDMA_LOG(level, name, fmt, ...) \
 	rte_log(RTE_LOG_##level, cbdma_logtype, "CBDMA: %s: " fmt "\n", name, ##__VA_ARGS__)
 
-#define CBDMA_MIN_DESC	32
-#define CBDMA_MAX_DESC	32768
-#define CBDMA_MAX_SGES	1024
+#define CBDMA_MIN_DESC 32
+#define CBDMA_MAX_DESC 32768
+
+/* Segments on each side of a scatter/gather copy. It can take as many descriptors as both sides
+ * have together, and one for a fence: no ring is shorter than that, so that a full ring is never
+ * full for good.
+ */
+#define CBDMA_MAX_SGES	64
+#define CBDMA_MIN_SLOTS 256u
 
 /* rte_dma_enqueue_ops() and rte_dma_dequeue_ops() came with DPDK 25.11. */
 #define CBDMA_HAS_ENQ_DEQ (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
@@ -88,7 +94,8 @@ struct cbdma_dev {
 	int16_t dev_id;
 	int numa_node;
 	uint8_t cbver;
-	bool enq_deq; /**< configured for enqueue_ops() and dequeue_ops() */
+	bool has_silent; /**< silent mode is offered */
+	bool enq_deq;	 /**< configured for enqueue_ops() and dequeue_ops() */
 	bool bad_argument_logged;
 	uint64_t completion_iova;
 	const struct rte_memzone *ring_mz;
@@ -114,9 +121,14 @@ struct cbdma_bus {
 	void *opaque;
 };
 
+/* Device argument of both buses: 0 hides silent mode. dmadev_autotest before DPDK 26.07
+ * takes it for an error when a driver lets silent mode be configured.
+ */
+#define CBDMA_ARG_SILENT "silent"
+
 /* cbdma_dmadev.c */
 int cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus *bus,
-		uint16_t *doorbell);
+		uint16_t *doorbell, bool has_silent);
 int cbdma_remove(const char *name);
 struct cbdma_dev *cbdma_find(int16_t dev_id);
 const struct cbdma_bus *cbdma_bus_of(const struct cbdma_dev *dev);

@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <bus_pci_driver.h>
+#include <rte_devargs.h>
 #include <rte_io.h>
+#include <rte_kvargs.h>
 
 #include "cbdma_internal.h"
 
@@ -65,6 +68,36 @@ clear_chanerr_int(void *opaque)
 }
 
 static int
+parse_silent(const char *key __rte_unused, const char *value, void *opaque)
+{
+	bool *has_silent = opaque;
+
+	if (value == NULL || (strcmp(value, "0") != 0 && strcmp(value, "1") != 0))
+		return -EINVAL;
+	*has_silent = value[0] == '1';
+	return 0;
+}
+
+static int
+parse_args(const char *name, const struct rte_devargs *devargs, bool *has_silent)
+{
+	static const char *const keys[] = {CBDMA_ARG_SILENT, NULL};
+	struct rte_kvargs *kvlist;
+	int ret;
+
+	if (devargs == NULL || devargs->args == NULL || devargs->args[0] == '\0')
+		return 0;
+	kvlist = rte_kvargs_parse(devargs->args, keys);
+	ret = kvlist == NULL ? -EINVAL :
+			       rte_kvargs_process(kvlist, CBDMA_ARG_SILENT, parse_silent, has_silent);
+	rte_kvargs_free(kvlist);
+	if (ret != 0)
+		CBDMA_LOG(ERR, name, "arguments \"%s\": takes " CBDMA_ARG_SILENT "=0 or =1",
+			devargs->args);
+	return ret == 0 ? 0 : -EINVAL;
+}
+
+static int
 cbdma_pci_probe(struct rte_pci_driver *driver, struct rte_pci_device *pci)
 {
 	const struct cbdma_bus bus = {
@@ -74,8 +107,11 @@ cbdma_pci_probe(struct rte_pci_driver *driver, struct rte_pci_device *pci)
 		.opaque = pci,
 	};
 	char name[PCI_PRI_STR_SIZE];
+	bool has_silent = true;
 
 	rte_pci_device_name(&pci->addr, name, sizeof(name));
+	if (parse_args(name, pci->device.devargs, &has_silent) != 0)
+		return -EINVAL;
 	if (pci->mem_resource[0].addr == NULL ||
 			pci->mem_resource[0].len < CBDMA_CHANNEL(1)) {
 		CBDMA_LOG(ERR, name, "BAR 0 is not mapped or too small");
@@ -83,7 +119,7 @@ cbdma_pci_probe(struct rte_pci_driver *driver, struct rte_pci_device *pci)
 	}
 	pci->device.driver = &driver->driver;
 	return cbdma_create(name, &pci->device, &bus,
-		RTE_PTR_ADD(pci->mem_resource[0].addr, CBDMA_CH(CBDMA_DMACOUNT)));
+		RTE_PTR_ADD(pci->mem_resource[0].addr, CBDMA_CH(CBDMA_DMACOUNT)), has_silent);
 }
 
 static int
@@ -132,4 +168,5 @@ static struct rte_pci_driver cbdma_pci_driver = {
 
 RTE_PMD_REGISTER_PCI(dma_cbdma_pci, cbdma_pci_driver);
 RTE_PMD_REGISTER_PCI_TABLE(dma_cbdma_pci, cbdma_pci_ids);
+RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma_pci, CBDMA_ARG_SILENT "=0|1");
 RTE_PMD_REGISTER_KMOD_DEP(dma_cbdma_pci, "* igb_uio | uio_pci_generic | vfio-pci");

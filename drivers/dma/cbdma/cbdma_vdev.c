@@ -28,6 +28,7 @@ struct vdev_args {
 	enum dm_idle idle;
 	int cpu;
 	bool step;
+	bool has_silent;
 };
 
 /* A model behind a device, in the process that made it. */
@@ -307,9 +308,13 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 		if (parse_number(value, 0, 1, &number) != 0)
 			return "0 or 1";
 		args->step = number;
+	} else if (strcmp(key, CBDMA_ARG_SILENT) == 0) {
+		if (parse_number(value, 0, 1, &number) != 0)
+			return "0 or 1";
+		args->has_silent = number;
 	} else {
 		return "nothing: there is no such argument. There are cpu, version, xfercap, channels,"
-		       " idle, inject and step";
+		       " idle, inject, step and silent";
 	}
 	return NULL;
 }
@@ -411,7 +416,8 @@ cbdma_vdev_probe(struct rte_vdev_device *device)
 {
 	const char *name = rte_vdev_device_name(device);
 	struct cbdma_bus bus = {.read = mp_read, .write = mp_write, .opaque = device};
-	struct vdev_args args = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP};
+	struct vdev_args args = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP,
+		.has_silent = true};
 	struct cbdma_vdev *vdev = NULL;
 	uint16_t *doorbell = NULL;
 	int ret;
@@ -432,7 +438,7 @@ cbdma_vdev_probe(struct rte_vdev_device *device)
 			.destroy = vdev_destroy, .opaque = vdev};
 		doorbell = vdev->doorbell;
 	}
-	return cbdma_create(name, &device->device, &bus, doorbell);
+	return cbdma_create(name, &device->device, &bus, doorbell, args.has_silent);
 }
 
 static int
@@ -451,7 +457,7 @@ static struct rte_vdev_driver cbdma_vdev_driver = {
 RTE_PMD_REGISTER_VDEV(dma_cbdma, cbdma_vdev_driver);
 RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma,
 	"cpu=<cpu> version=3.<0-4> xfercap=<12-31> channels=<1-4> idle=spin|yield|sleep "
-	"inject=<fault> step=0|1");
+	"inject=<fault> step=0|1 silent=0|1");
 
 /* The model in the application's hands (rte_pmd_cbdma.h) */
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Its variants for instruction sets are its own; dm_copy_select() only ever gives the best. */
+#include "dm_copy.c"
+
+#define GUARD 128
+#define LONG  70000
+
+static uint8_t source[LONG + 2 * GUARD];
+static uint8_t got[LONG + 2 * GUARD];
+static uint8_t expected[LONG + 2 * GUARD];
+
+struct variant {
+	dm_copy_fn fn;
+	bool available;
+};
+
+static int
+setup(void **state)
+{
+	struct variant *variant = *state;
+	unsigned int i;
+
+	if (!variant->available)
+		skip();
+	for (i = 0; i < sizeof(source); i++)
+		source[i] = (i * 2654435761u) >> 23;
+	return 0;
+}
+
+/* Lengths from 0 to LONG: all the short ones, then ever fewer. */
+static size_t
+next_len(size_t len)
+{
+	return len < 600 ? len + 1 : len + len / 7;
+}
+
+/* Run ops, assert that got is expected, the guards included. */
+static void
+check(const struct variant *variant, const struct dm_op *ops, unsigned int n)
+{
+	memset(got, 0xee, sizeof(got));
+	variant->fn(ops, n);
+	assert_memory_equal(got, expected, sizeof(got));
+}
+
+static void
+test_copy(void **state)
+{
+	static const uint8_t misalign[] = {0, 1, 8, 31, 63};
+	unsigned int s, d;
+	size_t len;
+
+	for (len = 0; len <= LONG; len = next_len(len)) {
+		for (s = 0; s < sizeof(misalign); s++) {
+			for (d = 0; d < sizeof(misalign); d++) {
+				struct dm_op op = {.dst = got + GUARD + misalign[d],
+					.src = source + misalign[s],
+					.len = len};
+
+				memset(expected, 0xee, sizeof(expected));
+				memcpy(expected + GUARD + misalign[d], op.src, len);
+				check(*state, &op, 1);
+			}
+		}
+	}
+}
+
+static void
+test_fill(void **state)
+{
+	const uint64_t pattern = 0x8877665544332211ull;
+	unsigned int d;
+	size_t len, i;
+
+	for (len = 0; len <= LONG; len = next_len(len)) {
+		for (d = 0; d < 64; d += 9) {
+			struct dm_op op = {.dst = got + GUARD + d,
+				.pattern = pattern,
+				.len = len,
+				.fill = 1};
+
+			memset(expected, 0xee, sizeof(expected));
+			for (i = 0; i < len; i++)
+				expected[GUARD + d + i] = pattern >> (i % 8 * 8);
+			check(*state, &op, 1);
+		}
+	}
+}
+
+/* Batches of all lengths and mixtures, in order: later ones may depend on earlier ones. */
+static void
+test_batch(void **state)
+{
+	static const uint32_t lens[] = {64, 1, 256, 4096, 63, 128, 1500, 65, 20000, 257, 64, 2};
+	struct dm_op ops[32];
+	unsigned int n, i, shape;
+	size_t k;
+
+	for (n = 0; n <= 32; n++) {
+		for (shape = 0; shape < 12; shape++) {
+			memset(expected, 0xee, sizeof(expected));
+			for (i = 0; i < n; i++) {
+				size_t at = GUARD + (i * 1723 + shape) % 20000;
+				uint32_t len = lens[(i + shape) % 12];
+				struct dm_op *op = &ops[i];
+
+				*op = (struct dm_op){.dst = got + at, .len = len};
+				op->fill = (i + n) % 5 == 4;
+				if (op->fill) {
+					op->pattern = 0x0101010101010101ull * i;
+					memset(expected + at, i, len);
+				} else if (i % 3 == 2) {
+					/* What an operation before it has written. */
+					op->src = got + GUARD + 45000 + i;
+					memcpy(expected + at, expected + GUARD + 45000 + i, len);
+				} else {
+					op->src = source + i;
+					if (i == 1) {
+						op->dst = got + GUARD + 45000;
+						at = GUARD + 45000;
+					}
+					for (k = 0; k < len; k++)
+						expected[at + k] = source[i + k];
+				}
+			}
+			check(*state, ops, n);
+		}
+	}
+}
+
+static void
+test_select(void **state)
+{
+	struct dm_op op = {.dst = got + GUARD, .src = source, .len = 1000};
+	struct variant selected = {.fn = dm_copy_select()};
+
+	(void)state;
+	memset(expected, 0xee, sizeof(expected));
+	memcpy(expected + GUARD, source, 1000);
+	check(&selected, &op, 1);
+}
+
+#define VARIANT_TESTS(v)                                                                           \
+	{"copy, " #v, test_copy, setup, NULL, &v}, {"fill, " #v, test_fill, setup, NULL, &v},      \
+		{"batch, " #v, test_batch, setup, NULL, &v}
+
+int
+main(void)
+{
+	static struct variant generic = {run_ops_generic, true};
+#ifdef __x86_64__
+	static struct variant avx2 = {run_ops_avx2, false};
+	static struct variant avx512 = {run_ops_avx512, false};
+#endif
+	const struct CMUnitTest tests[] = {
+		VARIANT_TESTS(generic),
+#ifdef __x86_64__
+		VARIANT_TESTS(avx2),
+		VARIANT_TESTS(avx512),
+#endif
+		cmocka_unit_test(test_select),
+	};
+
+#ifdef __x86_64__
+	__builtin_cpu_init();
+	avx2.available = __builtin_cpu_supports("avx2");
+	avx512.available = __builtin_cpu_supports("avx512vl") &&
+			__builtin_cpu_supports("avx512bw");
+#endif
+	return cmocka_run_group_tests_name("dm_copy", tests, NULL, NULL);
+}
