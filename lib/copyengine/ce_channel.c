@@ -372,8 +372,7 @@ ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer)
 		return -EPERM;
 	if (cei_transfer_init(transfer) < 0)
 		return -EINVAL;
-	transfer->request = request;
-	return cei_transfer_start_partly(request->port, transfer);
+	return cei_transfer_start_partly(request->port, transfer, request);
 }
 
 int

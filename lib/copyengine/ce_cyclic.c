@@ -81,8 +81,7 @@ period_queue(struct ce_cyclic *c)
 	t->arg = c;
 	/* A period comes after the one before it, above all in a window that both go to. */
 	t->flags = CE_TRANSFER_FENCE | CE_TRANSFER_MORE;
-	t->request = c->conf.request;
-	ret = cei_transfer_start(c->adapter, t);
+	ret = cei_transfer_start(c->adapter, t, c->conf.request);
 	if (ret < 0) {
 		c->error = ret;
 		if (c->conf.cb != NULL)

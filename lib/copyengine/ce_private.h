@@ -28,6 +28,8 @@ extern int ce_logtype;
 /* Private flags of a transfer, above CE_TRANSFER_*. */
 #define CE_TRANSFER_BEGIN   RTE_BIT32(30) /* no piece has been started */
 #define CE_TRANSFER_WAITING RTE_BIT32(31) /* in the handle's list of those that wait */
+#define CE_TRANSFER_OWNS    RTE_BIT32(29) /* its lists are freed with it */
+#define CE_TRANSFER_PORT    RTE_BIT32(28) /* of a channel request */
 
 /* How long a device may say that it is halted, while its driver tries to revive it. */
 #define CE_HALTED_MS 100
@@ -153,6 +155,24 @@ cei_unlock(struct ce_device *dev)
 		rte_ticketlock_unlock(&dev->lock);
 }
 
+/*
+ * The address of memory that is one reachable segment, as far as is known without looking it up.
+ * Returns false for all other memory: cei_resolve() is for that.
+ */
+static inline bool
+cei_translate(const struct ce_adapter *adapter, const void *va, size_t length, rte_iova_t *iova)
+{
+	const uintptr_t address = (uintptr_t)va;
+	const struct ce_translation *entry =
+		&adapter->translations[(address >> CE_GRANULE_SHIFT) % CE_TRANSLATIONS];
+
+	*iova = address;
+	if (adapter->sva)
+		return true;
+	*iova = entry->iova + (address - entry->start);
+	return address >= entry->start && address < entry->end && length <= entry->end - address;
+}
+
 /* ce_adapter.c */
 struct ce_adapter_conf cei_conf_complete(const struct ce_adapter_conf *given);
 struct ce_device *cei_device_get(int16_t dev_id, const struct ce_adapter_conf *conf);
@@ -163,6 +183,7 @@ void cei_adapter_destroy(struct ce_adapter *adapter);
 bool cei_adapter_busy(const struct ce_adapter *adapter);
 
 /* ce_sglist.c */
+extern atomic_uint cei_memory_generation; /* translations of another one are stale */
 int cei_memory_watch(void);
 void cei_resolve(struct ce_adapter *adapter, const void *va, size_t length, struct ce_segment *segment);
 void cei_cursor_init(struct ce_cursor *at, const struct ce_sglist *list, uint64_t offset);
@@ -175,9 +196,12 @@ void cei_cursor_write(struct ce_cursor *at, const uint8_t *from, uint32_t length
 
 /* ce_transfer.c */
 int cei_transfer_init(struct ce_transfer *transfer);
-void cei_transfer_init_direct(struct ce_transfer *transfer, rte_iova_t dst, rte_iova_t src, size_t length);
-int cei_transfer_start(struct ce_adapter *adapter, struct ce_transfer *transfer);
-int64_t cei_transfer_start_partly(struct ce_adapter *adapter, struct ce_transfer *transfer);
+void cei_transfer_init_direct(
+	struct ce_transfer *transfer, rte_iova_t dst, rte_iova_t src, size_t length);
+int cei_transfer_start(
+	struct ce_adapter *adapter, struct ce_transfer *transfer, struct ce_channel_request *request);
+int64_t cei_transfer_start_partly(
+	struct ce_adapter *adapter, struct ce_transfer *transfer, struct ce_channel_request *request);
 unsigned int cei_transfer_poll(struct ce_adapter *adapter);
 
 /* ce_channel.c */

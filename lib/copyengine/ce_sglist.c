@@ -14,7 +14,7 @@
 #include "ce_private.h"
 
 /* Counts what makes translations stale: that DPDK gave memory back. */
-static atomic_uint memory_generation;
+atomic_uint cei_memory_generation;
 
 static void
 memory_event(enum rte_mem_event event, const void *addr, size_t length, void *arg)
@@ -23,7 +23,7 @@ memory_event(enum rte_mem_event event, const void *addr, size_t length, void *ar
 	RTE_SET_USED(length);
 	RTE_SET_USED(arg);
 	if (event == RTE_MEM_EVENT_FREE)
-		atomic_fetch_add(&memory_generation, 1);
+		atomic_fetch_add(&cei_memory_generation, 1);
 }
 
 int
@@ -90,7 +90,7 @@ covers(const struct ce_translation *entry, uintptr_t va)
 void
 cei_resolve(struct ce_adapter *adapter, const void *va, size_t length, struct ce_segment *segment)
 {
-	const uint32_t generation = atomic_load_explicit(&memory_generation, memory_order_relaxed);
+	const uint32_t generation = atomic_load_explicit(&cei_memory_generation, memory_order_relaxed);
 	const uintptr_t address = (uintptr_t)va;
 	struct ce_translation *entry, looked_up;
 	bool external = false;

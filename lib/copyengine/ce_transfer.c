@@ -40,7 +40,7 @@ device_die(struct ce_device *dev, int error)
  * Returns 0; -EAGAIN: the ring is full, some of it will come back; -ENOSPC: the ring is empty and the
  * operation does not fit all the same; or what the driver or a dead device says.
  */
-static int
+static __rte_always_inline int
 enqueue(struct ce_adapter *adapter, struct ce_map_register *mr, struct rte_dma_sge *src,
 	struct rte_dma_sge *dst, uint16_t nb_src, uint16_t nb_dst, uint64_t flags)
 {
@@ -52,7 +52,7 @@ enqueue(struct ce_adapter *adapter, struct ce_map_register *mr, struct rte_dma_s
 	ret = -atomic_load_explicit(&dev->dead, memory_order_relaxed);
 	if (unlikely(ret < 0))
 		goto unlock;
-	if (nb_src == 1 && nb_dst == 1)
+	if (likely(nb_src == 1 && nb_dst == 1))
 		ret = rte_dma_copy(
 			dev->dev_id, adapter->vchan, src->addr, dst->addr, src->length, flags);
 	else
@@ -62,6 +62,7 @@ enqueue(struct ce_adapter *adapter, struct ce_map_register *mr, struct rte_dma_s
 		/* dmadev reports in order, so the index of the operation is not needed. */
 		vq->fifo[vq->head++ & vq->mask] = mr;
 		vq->doorbell = !(flags & RTE_DMA_OP_FLAG_SUBMIT);
+		adapter->silent = vq->doorbell;
 		ret = 0;
 	} else if (ret == -ENODEV) {
 		device_die(dev, ENODEV);
@@ -92,7 +93,7 @@ static inline bool
 map_register_free(const struct ce_adapter *adapter, const struct ce_transfer *t)
 {
 	return adapter->nb_free > 0 &&
-		(t->request == NULL || t->request->used < t->request->map_registers);
+		(!(t->flags & CE_TRANSFER_PORT) || t->request->used < t->request->map_registers);
 }
 
 /* Book an operation that the device has taken. */
@@ -106,11 +107,22 @@ piece_started(struct ce_adapter *adapter, struct ce_transfer *t, struct ce_map_r
 	adapter->nb_free--;
 	adapter->inflight++;
 	adapter->stats.operations++;
-	if (t->request != NULL)
+	if (unlikely(t->flags & CE_TRANSFER_PORT))
 		t->request->used++;
 	t->left -= length;
 	t->inflight++;
 	t->flags &= ~CE_TRANSFER_BEGIN;
+}
+
+static void
+bounce_put(struct ce_adapter *adapter, struct ce_map_register *mr)
+{
+	if (mr->bounce_src != NULL)
+		ce_common_pool_put(adapter->bounce, mr->bounce_src);
+	if (mr->bounce_dst != NULL)
+		ce_common_pool_put(adapter->bounce, mr->bounce_dst);
+	mr->bounce_src = NULL;
+	mr->bounce_dst = NULL;
 }
 
 /*
@@ -121,25 +133,15 @@ static int
 bounce_get(struct ce_adapter *adapter, struct ce_map_register *mr, bool src, bool dst,
 	rte_iova_t *src_iova, rte_iova_t *dst_iova)
 {
-	mr->bounce_src = src ? ce_common_pool_get(adapter->bounce, src_iova) : NULL;
-	if (src && mr->bounce_src == NULL)
-		return -EAGAIN;
-	mr->bounce_dst = dst ? ce_common_pool_get(adapter->bounce, dst_iova) : NULL;
-	if (dst && mr->bounce_dst == NULL) {
-		if (src)
-			ce_common_pool_put(adapter->bounce, mr->bounce_src);
+	if (src)
+		mr->bounce_src = ce_common_pool_get(adapter->bounce, src_iova);
+	if (dst)
+		mr->bounce_dst = ce_common_pool_get(adapter->bounce, dst_iova);
+	if ((src && mr->bounce_src == NULL) || (dst && mr->bounce_dst == NULL)) {
+		bounce_put(adapter, mr);
 		return -EAGAIN;
 	}
 	return 0;
-}
-
-static void
-bounce_put(struct ce_adapter *adapter, struct ce_map_register *mr)
-{
-	if (mr->bounce_src != NULL)
-		ce_common_pool_put(adapter->bounce, mr->bounce_src);
-	if (mr->bounce_dst != NULL)
-		ce_common_pool_put(adapter->bounce, mr->bounce_dst);
 }
 
 /*
@@ -195,7 +197,6 @@ piece_start(struct ce_adapter *adapter, struct ce_transfer *t, uint32_t max_sges
 	}
 	if (bounce_src)
 		adapter->stats.bounced += length;
-	adapter->silent = !(flags & RTE_DMA_OP_FLAG_SUBMIT);
 	t->src_at = src;
 	t->dst_at = dst;
 	piece_started(adapter, t, mr, length);
@@ -241,9 +242,9 @@ transfer_finish(struct ce_adapter *adapter, struct ce_transfer *t)
 		TAILQ_REMOVE(&adapter->waiting, t, link);
 		t->flags &= ~CE_TRANSFER_WAITING;
 	}
-	if (unlikely(t->own_src != NULL)) {
-		ce_sglist_free(t->own_src);
-		ce_sglist_free(t->own_dst);
+	if (t->flags & CE_TRANSFER_OWNS) {
+		ce_sglist_free(t->src);
+		ce_sglist_free(t->dst);
 	}
 	adapter->doing--;
 	adapter->stats.bytes += t->done;
@@ -252,7 +253,7 @@ transfer_finish(struct ce_adapter *adapter, struct ce_transfer *t)
 	else
 		adapter->stats.failed++;
 	t->status = t->error;
-	if (t->request != NULL)
+	if (t->flags & CE_TRANSFER_PORT)
 		cei_channel_transferred(t->request, t->error);
 	if (t->cb != NULL)
 		t->cb(t, t->arg);
@@ -272,10 +273,8 @@ piece_done(struct ce_adapter *adapter, struct ce_map_register *mr)
 			adapter->stats.bounced += mr->length;
 		}
 		bounce_put(adapter, mr);
-		mr->bounce_src = NULL;
-		mr->bounce_dst = NULL;
 	}
-	if (t->request != NULL)
+	if (unlikely(t->flags & CE_TRANSFER_PORT))
 		t->request->used--;
 	if (likely(mr->status == 0))
 		t->done += mr->length;
@@ -422,9 +421,6 @@ cei_transfer_init(struct ce_transfer *t)
 		return -EINVAL;
 	cei_cursor_init(&t->src_at, t->src, t->src_offset);
 	cei_cursor_init(&t->dst_at, t->dst, t->dst_offset);
-	t->own_src = NULL;
-	t->own_dst = NULL;
-	t->request = NULL;
 	return 0;
 }
 
@@ -439,60 +435,71 @@ cei_transfer_init_direct(struct ce_transfer *t, rte_iova_t dst, rte_iova_t src, 
 	t->src = NULL;
 	t->dst = NULL;
 	t->length = length;
-	t->own_src = NULL;
-	t->own_dst = NULL;
-	t->request = NULL;
 }
 
-static void
-transfer_begin(struct ce_transfer *t)
+static inline void
+transfer_begin(struct ce_transfer *t, uint32_t private_flags)
 {
 	t->status = -EINPROGRESS;
-	t->dma_status = RTE_DMA_STATUS_SUCCESSFUL;
-	t->failed_at = 0;
 	t->done = 0;
 	t->left = t->length;
 	t->inflight = 0;
 	t->error = 0;
-	t->flags = (t->flags & (CE_TRANSFER_FENCE | CE_TRANSFER_MORE)) | CE_TRANSFER_BEGIN;
+	t->flags = (t->flags & (CE_TRANSFER_FENCE | CE_TRANSFER_MORE)) | private_flags;
 }
 
-/* Start a transfer that was set up; what cannot be started now waits. */
-int
-cei_transfer_start(struct ce_adapter *adapter, struct ce_transfer *t)
+/* Set up what a channel request has to do with a transfer. */
+static uint32_t
+request_flags(struct ce_transfer *t, struct ce_channel_request *request)
+{
+	t->request = request;
+	return CE_TRANSFER_BEGIN | (request == NULL ? 0 : CE_TRANSFER_PORT);
+}
+
+static int
+transfer_start(struct ce_adapter *adapter, struct ce_transfer *t, uint32_t private_flags)
 {
 	int ret = 0;
 
-	transfer_begin(t);
+	transfer_begin(t, private_flags);
 	if (TAILQ_EMPTY(&adapter->waiting))
 		ret = pieces_start(adapter, t);
 	if (ret < 0) {
 		transfer_fail(t, t->length - t->left, ret, RTE_DMA_STATUS_ERROR_UNKNOWN);
-		t->status = ret;
 		/* What was started has to come back first. */
-		if (t->inflight == 0)
+		if (t->inflight == 0) {
+			t->status = ret;
 			return ret;
-		t->status = -EINPROGRESS;
+		}
 	} else if (t->left > 0) {
 		TAILQ_INSERT_TAIL(&adapter->waiting, t, link);
 		t->flags |= CE_TRANSFER_WAITING;
 		adapter->stats.waits++;
 	}
 	adapter->doing++;
-	if (t->request != NULL)
+	if (t->flags & CE_TRANSFER_PORT)
 		t->request->transfers++;
 	if (adapter->silent && !(t->flags & CE_TRANSFER_MORE))
 		doorbell(adapter);
 	return 0;
 }
 
+/* Start a transfer that was set up; what cannot be started now waits. */
+int
+cei_transfer_start(
+	struct ce_adapter *adapter, struct ce_transfer *t, struct ce_channel_request *request)
+{
+	return transfer_start(adapter, t, request_flags(t, request));
+}
+
 /* Start as much of a transfer as goes at once, and shorten it to that. */
 int64_t
-cei_transfer_start_partly(struct ce_adapter *adapter, struct ce_transfer *t)
+cei_transfer_start_partly(
+	struct ce_adapter *adapter, struct ce_transfer *t, struct ce_channel_request *request)
 {
 	int ret = 0;
 
-	transfer_begin(t);
+	transfer_begin(t, request_flags(t, request));
 	if (TAILQ_EMPTY(&adapter->waiting))
 		ret = pieces_start(adapter, t);
 	if (t->inflight == 0) {
@@ -502,8 +509,7 @@ cei_transfer_start_partly(struct ce_adapter *adapter, struct ce_transfer *t)
 	t->length -= t->left;
 	t->left = 0;
 	adapter->doing++;
-	if (t->request != NULL)
-		t->request->transfers++;
+	request->transfers++;
 	if (adapter->silent && !(t->flags & CE_TRANSFER_MORE))
 		doorbell(adapter);
 	return t->length;
@@ -514,7 +520,7 @@ ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *t)
 {
 	if (adapter->controller != NULL || cei_transfer_init(t) < 0)
 		return -EINVAL;
-	return cei_transfer_start(adapter, t);
+	return transfer_start(adapter, t, CE_TRANSFER_BEGIN);
 }
 
 /* A copy whose sides are not one segment each. */
@@ -528,11 +534,8 @@ copy_lists(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, void *s
 	t->src_offset = 0;
 	t->dst_offset = 0;
 	ret = t->src == NULL || t->dst == NULL ? -ENOMEM : cei_transfer_init(t);
-	if (ret == 0) {
-		t->own_src = t->src;
-		t->own_dst = t->dst;
-		ret = cei_transfer_start(adapter, t);
-	}
+	if (ret == 0)
+		ret = transfer_start(adapter, t, CE_TRANSFER_BEGIN | CE_TRANSFER_OWNS);
 	if (ret < 0) {
 		ce_sglist_free(t->src);
 		ce_sglist_free(t->dst);
@@ -541,23 +544,58 @@ copy_lists(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, void *s
 	return ret;
 }
 
+/*
+ * The copy that most copies are: one operation, and everything is there that it takes. Does in fewer
+ * steps what transfer_start() does. Returns false, and has done nothing, when it is not so simple.
+ */
+static inline bool
+copy_one(struct ce_adapter *adapter, struct ce_transfer *t, rte_iova_t dst, rte_iova_t src)
+{
+	struct rte_dma_sge from = {.addr = src, .length = t->length}, to = {.addr = dst};
+	struct ce_map_register *mr;
+	uint64_t flags = 0;
+
+	if (unlikely(adapter->nb_free == 0 || !TAILQ_EMPTY(&adapter->waiting) ||
+		    t->length > adapter->max_segment))
+		return false;
+	if (!(t->flags & CE_TRANSFER_MORE))
+		flags |= RTE_DMA_OP_FLAG_SUBMIT;
+	if (t->flags & CE_TRANSFER_FENCE)
+		flags |= RTE_DMA_OP_FLAG_FENCE;
+	mr = adapter->free[adapter->nb_free - 1];
+	if (unlikely(enqueue(adapter, mr, &from, &to, 1, 1, flags) < 0))
+		return false;
+	transfer_begin(t, 0);
+	piece_started(adapter, t, mr, t->length);
+	adapter->doing++;
+	return true;
+}
+
 int
 ce_transfer_copy(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, void *src,
 	size_t length)
 {
-	struct ce_segment from, to;
+	const uint32_t generation =
+		atomic_load_explicit(&cei_memory_generation, memory_order_relaxed);
+	rte_iova_t from, to;
+	int ret;
 
 	if (unlikely(adapter->controller != NULL || length == 0)) {
 		rte_errno = EINVAL;
 		return -EINVAL;
 	}
-	cei_resolve(adapter, src, length, &from);
-	cei_resolve(adapter, dst, length, &to);
 	t->length = length;
-	if (unlikely(from.length < length || to.length < length))
+	if (likely(generation == adapter->generation && cei_translate(adapter, src, length, &from) &&
+		    cei_translate(adapter, dst, length, &to) && copy_one(adapter, t, to, from)))
+		return 0;
+	cei_resolve(adapter, src, length, &t->src_segment);
+	cei_resolve(adapter, dst, length, &t->dst_segment);
+	if (t->src_segment.length < length || t->dst_segment.length < length)
 		return copy_lists(adapter, t, dst, src);
-	cei_transfer_init_direct(t, 0, 0, length);
-	t->src_segment = from;
-	t->dst_segment = to;
-	return cei_transfer_start(adapter, t);
+	cei_cursor_init_one(&t->src_at, &t->src_segment);
+	cei_cursor_init_one(&t->dst_at, &t->dst_segment);
+	ret = transfer_start(adapter, t, CE_TRANSFER_BEGIN);
+	if (ret < 0)
+		rte_errno = -ret;
+	return ret;
 }

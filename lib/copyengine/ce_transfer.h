@@ -51,35 +51,41 @@ struct ce_cursor {
  * transfer has finished.
  */
 struct ce_transfer {
-	struct ce_sglist *src; /**< what to copy */
-	struct ce_sglist *dst; /**< where to; must not overlap with src */
-	uint64_t src_offset;   /**< first byte in src */
-	uint64_t dst_offset;   /**< first byte in dst */
-	uint64_t length;       /**< at least 1, and within both lists */
-	ce_transfer_cb cb;     /**< to be called at the end; NULL: poll the status */
-	void *arg;	       /**< for cb */
-	uint32_t flags;	       /**< CE_TRANSFER_* */
+	uint64_t length;   /**< at least 1, and within both lists */
+	ce_transfer_cb cb; /**< to be called at the end; NULL: poll the status */
+	void *arg;	   /**< for cb */
+	uint32_t flags;	   /**< CE_TRANSFER_* */
 
 	/**
 	 * -EINPROGRESS; 0: done; -EIO: the device reported dma_status; -ENODEV: the device is dead;
 	 * -ETIMEDOUT: it completes nothing any more. Set before cb is called.
 	 */
 	int status;
-	enum rte_dma_status_code dma_status; /**< of the piece that failed */
-	uint64_t failed_at; /**< where that piece began: all before it is done, nothing is known of it */
-	uint64_t done;	    /**< bytes transferred so far: pieces that the device has completed */
+	uint64_t done; /**< bytes transferred so far: pieces that the device has completed */
 
 	/* Private. */
 	uint64_t left;	   /* not yet given to the device */
 	uint32_t inflight; /* pieces under way */
 	int error;
+
+	/* The above is all that the transfer of contiguous memory touches. */
+
+	/** When the status is -EIO: where the first piece that failed began; all before it is done. */
+	uint64_t failed_at;
+	enum rte_dma_status_code dma_status; /**< When the status is -EIO: why that piece failed. */
+
+	struct ce_sglist *src; /**< what to copy */
+	struct ce_sglist *dst; /**< where to; must not overlap with src */
+	uint64_t src_offset;   /**< first byte in src */
+	uint64_t dst_offset;   /**< first byte in dst */
+
+	/* Private. */
 	struct ce_cursor src_at;
 	struct ce_cursor dst_at;
 	struct ce_segment src_segment; /* list of one, of transfers without lists */
 	struct ce_segment dst_segment;
 	struct ce_channel_request *request; /* whose map registers it takes */
-	TAILQ_ENTRY(ce_transfer) link;	     /* among those that wait */
-	struct ce_sglist *own_src, *own_dst; /* built for this transfer, freed with it */
+	TAILQ_ENTRY(ce_transfer) link;	    /* among those that wait */
 };
 
 /**
