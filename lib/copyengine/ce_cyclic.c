@@ -27,6 +27,7 @@ struct ce_cyclic {
 	uint64_t next_tsc;    /* when the next period is due */
 	uint64_t period_tsc;  /* 0: at once */
 	uint64_t xruns;
+	uint64_t late;
 	uint32_t inflight; /* transfers that have not finished */
 	int error;
 	bool stopping;
@@ -112,10 +113,14 @@ period_done(struct ce_transfer *transfer, void *arg)
 static void
 periods_queue(struct ce_cyclic *c)
 {
+	int64_t behind;
+
 	while (!c->stopping && c->error == 0 && c->queued - c->done < c->conf.ahead) {
 		if (c->period_tsc != 0) {
-			if ((int64_t)(rte_get_tsc_cycles() - c->next_tsc) < 0)
+			behind = rte_get_tsc_cycles() - c->next_tsc;
+			if (behind < 0)
 				return;
+			c->late += behind >= (int64_t)c->period_tsc;
 			c->next_tsc += c->period_tsc;
 		}
 		period_queue(c);
@@ -214,5 +219,6 @@ ce_cyclic_stats_get(const struct ce_cyclic *c, struct ce_cyclic_stats *stats)
 	stats->periods = c->done;
 	stats->underruns = c->conf.capture ? 0 : c->xruns;
 	stats->overruns = c->conf.capture ? c->xruns : 0;
+	stats->late = c->late;
 	stats->status = c->error != 0 ? c->error : c->stopping ? 0 : -EINPROGRESS;
 }

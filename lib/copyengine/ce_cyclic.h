@@ -68,6 +68,7 @@ struct ce_cyclic_stats {
 	uint64_t periods;   /**< done */
 	uint64_t underruns; /**< playback: periods that went out before they were filled */
 	uint64_t overruns;  /**< capture: periods that were overwritten before they were read */
+	uint64_t late;	    /**< periods begun a period or more behind time: ce_poll() came too late */
 	int status;	    /**< -EINPROGRESS; 0: stopped; or the error that has ended it */
 };
 

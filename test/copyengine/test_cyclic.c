@@ -184,11 +184,19 @@ paced(void **state)
 		.peer = peer->iova, .period_ns = 1000000, .cb = done, .arg = &log};
 	struct ce_cyclic *cyclic = ce_cyclic_start(adapter, &conf);
 	const double start = seconds();
+	struct ce_cyclic_stats stats;
+	double pause;
 
 	(void)state;
 	run_periods(&log, 100);
 	/* The first one at once, the hundredth 99 ms later; at most late, never early. */
 	assert_true(seconds() - start >= 0.0985);
+	/* Who does not poll is behind time, and told so. */
+	for (pause = seconds() + 0.05; seconds() < pause;)
+		;
+	run_periods(&log, 160);
+	ce_cyclic_stats_get(cyclic, &stats);
+	assert_true(stats.late >= 45);
 	stop(cyclic);
 }
 
