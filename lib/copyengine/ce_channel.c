@@ -163,6 +163,22 @@ cei_controller_adapter_put(struct ce_adapter *adapter)
 	return 0;
 }
 
+/* A free channel with as many free map registers as the request wants. */
+static struct channel *
+channel_for(struct ce_controller *controller, const struct ce_channel_request *request)
+{
+	struct channel *channel;
+	unsigned int i;
+
+	for (i = 0; i < controller->nb_channels; i++) {
+		channel = &controller->channels[i];
+		if (channel->holder == NULL && channel->nb_free >= request->map_registers &&
+			atomic_load(&channel->dev->dead) == 0)
+			return channel;
+	}
+	return NULL;
+}
+
 /*
  * Give free channels to those first in the queue. Called with the lock held, whenever a channel or map
  * registers have become free. Nobody overtakes: if the first wants more map registers than are free,
@@ -173,20 +189,14 @@ assign(struct ce_controller *controller)
 {
 	struct ce_channel_request *request;
 	struct channel *channel;
-	unsigned int i;
 
 	while ((request = TAILQ_FIRST(&controller->queue)) != NULL) {
-		for (i = 0; i < controller->nb_channels; i++) {
-			channel = &controller->channels[i];
-			if (channel->holder == NULL && channel->nb_free >= request->map_registers &&
-				atomic_load(&channel->dev->dead) == 0)
-				break;
-		}
-		if (i == controller->nb_channels)
+		channel = channel_for(controller, request);
+		if (channel == NULL)
 			return;
 		channel->holder = request;
 		channel->nb_free -= request->map_registers;
-		request->channel = i;
+		request->channel = channel - controller->channels;
 		request->granted = true;
 		TAILQ_REMOVE(&controller->queue, request, link);
 		TAILQ_INSERT_TAIL(&request->owner->granted, request, link);

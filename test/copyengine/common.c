@@ -4,6 +4,7 @@
 
 #include "common.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -128,6 +129,7 @@ adapter_put(struct ce_adapter *adapter)
 unsigned int
 run(struct ce_adapter *adapter)
 {
+	unsigned int done;
 #ifdef WITH_MODEL
 	unsigned int i;
 
@@ -135,7 +137,11 @@ run(struct ce_adapter *adapter)
 	for (i = 0; is_step && i < RTE_DIM(devices); i++)
 		rte_pmd_cbdma_step(devices[i], 3);
 #endif
-	return ce_poll(adapter);
+	done = ce_poll(adapter);
+	/* There may be fewer CPUs than threads that poll. */
+	if (done == 0 && !is_step)
+		sched_yield();
+	return done;
 }
 
 double
@@ -147,7 +153,7 @@ seconds(void)
 int
 finish(struct ce_adapter *adapter, struct ce_transfer *transfer)
 {
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 
 	while (transfer->status == -EINPROGRESS && seconds() < limit)
 		run(adapter);

@@ -45,7 +45,7 @@ void adapter_put(struct ce_adapter *adapter);
 /* ce_poll(), after having run a device in step mode. */
 unsigned int run(struct ce_adapter *adapter);
 
-/* Run until a transfer has finished; fails the test after 20 s. Returns its status. */
+/* Run until a transfer has finished; fails the test after a minute. Returns its status. */
 int finish(struct ce_adapter *adapter, struct ce_transfer *transfer);
 
 /* Seconds since some time. */

@@ -38,6 +38,7 @@ struct requester {
 static struct requester requesters[REQUESTERS];
 static struct ce_controller *controller;
 static atomic_bool stop;
+static atomic_uint finished; /* EAL's own waiting is not seen by ThreadSanitizer */
 
 static void
 transferred(struct ce_transfer *transfer, void *arg)
@@ -92,6 +93,7 @@ work(void *arg)
 		/* There may be fewer CPUs than lcores and engines. */
 		sched_yield();
 	} while (idle < REQUESTERS / LCORES);
+	atomic_fetch_add(&finished, 1);
 	return 0;
 }
 
@@ -149,6 +151,7 @@ fair(void **state)
 		rte_delay_us_sleep(10000);
 	atomic_store(&stop, true);
 	rte_eal_mp_wait_lcore();
+	assert_int_equal(atomic_load(&finished), LCORES);
 
 	for (i = 0; i < REQUESTERS; i++) {
 		print_message("requester %u: %" PRIu64 " turns, %" PRIu64 " + %" PRIu64 "%s%s\n", i,
