@@ -175,11 +175,11 @@ check "install: meson install" installs
 check "plugin: dpdk-pmdinfo lists its PCI ids" lists_pci_ids gcc
 suite "unit tests" gcc --suite unit --suite driver
 suite "soak" gcc --suite soak
-suite "lib/copyengine" gcc --suite copyengine
+suite "lib/copyengine" gcc --suite copyengine:copyengine
 suite "dma-shell" gcc --suite shell
 suite "examples" gcc --suite examples
 check "build: ASan, UBSan" sanitized_build asan address,undefined
-suite "unit tests: ASan, UBSan" asan --suite unit --suite driver --suite copyengine \
+suite "unit tests: ASan, UBSan" asan --suite unit --suite driver --suite copyengine:copyengine \
 	--timeout-multiplier 5
 check "build: TSan" sanitized_build tsan thread
 suite "unit tests: TSan" tsan --suite unit --suite driver --timeout-multiplier 5
