@@ -93,7 +93,8 @@ struct ce_channel_request {
 	 */
 	int status;
 
-	/* Private: of the requester's thread. */
+	/** @cond private */
+	/* Of the requester's thread: */
 	enum {
 		CE_REQUEST_IDLE,
 		CE_REQUEST_ASKED, /* not called back yet */
@@ -106,9 +107,10 @@ struct ce_channel_request {
 	uint32_t transfers;	  /* that have not finished */
 	struct ce_adapter *owner; /* handle that it was made with */
 	struct ce_adapter *port;  /* of the handle, on the channel it has */
-	/* Private: under the controller's lock. */
+	/* Under the controller's lock: */
 	bool granted;
 	TAILQ_ENTRY(ce_channel_request) link; /* in the queue, or granted to the owner */
+	/** @endcond */
 };
 
 /**

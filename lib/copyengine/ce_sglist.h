@@ -38,7 +38,7 @@ struct rte_mbuf;
 /** A segment of a list. */
 struct ce_segment {
 	uint64_t address; /**< IOVA, or virtual address when bounced */
-	uint32_t length;
+	uint32_t length;  /**< bytes */
 	uint32_t bounced; /**< 1: the device cannot reach it; else 0 */
 };
 

@@ -38,13 +38,17 @@ typedef void (*ce_transfer_cb)(struct ce_transfer *transfer, void *arg);
 /** More is submitted at once: leave it to that or to ce_poll() to ring the doorbell. */
 #define CE_TRANSFER_MORE RTE_BIT32(1)
 
-/** Where a transfer is in a list. Private. */
+/** @cond private */
+
+/* Where a transfer is in a list. */
 struct ce_cursor {
 	const struct ce_segment *segment; /* NULL: at the end */
 	const struct ce_sglist *block;	  /* that holds the segment */
 	uint32_t left;			  /* segments left in the block, this one included */
 	uint32_t offset;		  /* in the segment */
 };
+
+/** @endcond */
 
 /**
  * A transfer. The memory is the caller's (often a part of a larger request) and must stay until the
@@ -63,10 +67,11 @@ struct ce_transfer {
 	int status;
 	uint64_t done; /**< bytes transferred so far: pieces that the device has completed */
 
-	/* Private. */
+	/** @cond private */
 	uint64_t left;	   /* not yet given to the device */
 	uint32_t inflight; /* pieces under way */
 	int error;
+	/** @endcond */
 
 	/* The above is all that the transfer of contiguous memory touches. */
 
@@ -79,13 +84,14 @@ struct ce_transfer {
 	uint64_t src_offset;   /**< first byte in src */
 	uint64_t dst_offset;   /**< first byte in dst */
 
-	/* Private. */
+	/** @cond private */
 	struct ce_cursor src_at;
 	struct ce_cursor dst_at;
 	struct ce_segment src_segment; /* list of one, of transfers without lists */
 	struct ce_segment dst_segment;
 	struct ce_channel_request *request; /* whose map registers it takes */
 	TAILQ_ENTRY(ce_transfer) link;	    /* among those that wait */
+	/** @endcond */
 };
 
 /**

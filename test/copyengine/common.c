@@ -49,7 +49,11 @@ static void
 eal_begin(char *program, const char *memory)
 {
 	const bool huge = strcmp(memory, "nohuge") != 0, pa = strcmp(memory, "pa") == 0;
-	/* The main lcore and two workers, on as many CPUs as there are. */
+	const bool two = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	/*
+	 * The main lcore and two workers, on two CPUs if there are. The main lcore is on both: its CPUs
+	 * are those of dma_skeleton's threads, which would slow down one worker.
+	 */
 	char lcores[32], prefix[32];
 	char *args[] = {program, "--lcores", lcores, "--no-pci", "--no-telemetry", "--file-prefix",
 		prefix, "--iova-mode", (char *)(pa ? "pa" : "va"), (char *)(huge ? "--in-memory" :
@@ -60,7 +64,7 @@ eal_begin(char *program, const char *memory)
 		cannot_run("there are less than 192 MB of free hugepages");
 	if (pa && geteuid() != 0)
 		cannot_run("physical addresses need root");
-	snprintf(lcores, sizeof(lcores), "0@0,1@0,2@%d", sysconf(_SC_NPROCESSORS_ONLN) > 1);
+	snprintf(lcores, sizeof(lcores), "0@(0-%d),1@0,2@%d", two, two);
 	snprintf(prefix, sizeof(prefix), "ce-test-%d", getpid());
 	/* A test that takes all there is must not take the machine's: the limit is for hugepages. */
 	if (rte_eal_init(RTE_DIM(args) - (huge ? 1 : 3), args) < 0) {
