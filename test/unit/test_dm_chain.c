@@ -253,6 +253,11 @@ test_dmacount_wrap(void **state)
 		rig_run(rig, 1);
 	check_status(rig, 65538, CBDMA_CHANSTS_IDLE);
 	assert_int_equal(rig_read(rig, CBDMA_DMACOUNT, 2), 3);
+	/* Less than before, but not less than has been run. */
+	rig_ring(rig, 10);
+	assert_int_equal(dm_device_run(rig->dev, 5), 5);
+	rig_ring(rig, -3);
+	assert_int_equal(dm_device_run(rig->dev, 10), 2);
 	/* Back by one is forward by 65535. */
 	rig_ring(rig, 65535);
 	assert_int_equal(dm_device_run(rig->dev, 100000), 65535);
@@ -486,6 +491,15 @@ test_unmap(void **state)
 	assert_memory_equal(rig->mem + RIG_DST + 4096, rig->mem + RIG_SRC + 128, 64);
 	assert_int_equal(dm_device_unmap(rig->dev, iova, 4096), 0);
 	assert_int_equal(dm_device_unmap(rig->dev, iova, 4096), -ENOENT);
+	/* The same for a source. */
+	assert_int_equal(dm_device_map(rig->dev, iova, 4096, rig->mem + RIG_SRC, DM_READ), 0);
+	rig_copies(rig, 3, 2);
+	rig->ring[3].src = rig->ring[4].src = iova;
+	rig_run(rig, 1);
+	assert_int_equal(dm_device_unmap(rig->dev, iova, 4096), 0);
+	rig_ring(rig, 1);
+	assert_int_equal(dm_device_run(rig->dev, 1), 0);
+	assert_int_equal(rig_read(rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_XSADDERR);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dm_device_impl.h"
 #include "dm_engine.h"
 #include "dm_rig.h"
 #include "dm_no_memory.h"
@@ -120,9 +121,16 @@ some_cpu(void)
 	return cpu;
 }
 
-/* Count the threads of this process with a name; *cpus and *blocked are those of the last one. */
+/* What there is to know about a thread from outside. */
+struct thread_facts {
+	cpu_set_t cpus;
+	uint64_t blocked;  /**< signals */
+	uint64_t switches; /**< how often it went to sleep */
+};
+
+/* Count the threads of this process with a name; *facts are those of the last one. */
 static unsigned int
-find_threads(const char *name, cpu_set_t *cpus, uint64_t *blocked)
+find_threads(const char *name, struct thread_facts *facts)
 {
 	unsigned int found = 0;
 	char path[128], line[256];
@@ -139,11 +147,15 @@ find_threads(const char *name, cpu_set_t *cpus, uint64_t *blocked)
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, "Name:\t", 6) == 0 && strcmp(line + 6, name) == 0) {
 			found++;
-			if (cpus != NULL)
-				assert_int_equal(sched_getaffinity(tid, sizeof(*cpus), cpus), 0);
-			while (blocked != NULL && fgets(line, sizeof(line), f) != NULL)
+			if (facts != NULL)
+				assert_int_equal(sched_getaffinity(tid, sizeof(facts->cpus),
+							 &facts->cpus), 0);
+			while (facts != NULL && fgets(line, sizeof(line), f) != NULL) {
 				if (strncmp(line, "SigBlk:", 7) == 0)
-					*blocked = strtoull(line + 7, NULL, 16);
+					facts->blocked = strtoull(line + 7, NULL, 16);
+				if (strncmp(line, "voluntary_ctxt_switches:", 24) == 0)
+					facts->switches = strtoull(line + 24, NULL, 10);
+			}
 		}
 		fclose(f);
 	}
@@ -174,7 +186,7 @@ test_get_bad(void **state)
 	assert_int_equal(dm_engine_get(some_cpu(), DM_IDLE_SLEEP, &engine), -EAGAIN);
 	create_result = 0;
 	assert_null(engine);
-	assert_int_equal(find_threads("dm-engine/any", NULL, NULL), 0);
+	assert_int_equal(find_threads("dm-engine/any", NULL), 0);
 }
 
 static void
@@ -184,8 +196,7 @@ test_thread(void **state)
 	sigset_t before, after;
 	const int cpu = some_cpu();
 	char name[32];
-	cpu_set_t cpus;
-	uint64_t blocked;
+	struct thread_facts facts;
 
 	(void)state;
 	snprintf(name, sizeof(name), "dm-engine/%d", cpu);
@@ -193,11 +204,11 @@ test_thread(void **state)
 	sigaddset(&before, SIGUSR1);
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &engine), 0);
-	assert_int_equal(find_threads(name, &cpus, &blocked), 1);
-	assert_int_equal(CPU_COUNT(&cpus), 1);
-	assert_true(CPU_ISSET(cpu, &cpus));
-	assert_true(blocked & (1ull << (SIGTERM - 1)));
-	assert_true(blocked & (1ull << (SIGINT - 1)));
+	assert_int_equal(find_threads(name, &facts), 1);
+	assert_int_equal(CPU_COUNT(&facts.cpus), 1);
+	assert_true(CPU_ISSET(cpu, &facts.cpus));
+	assert_true(facts.blocked & (1ull << (SIGTERM - 1)));
+	assert_true(facts.blocked & (1ull << (SIGINT - 1)));
 	/* The caller's own mask is what it was. */
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
 	assert_int_equal(sigismember(&after, SIGUSR1), 1);
@@ -205,7 +216,7 @@ test_thread(void **state)
 	sigemptyset(&before);
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
 	dm_engine_put(engine);
-	assert_int_equal(find_threads(name, NULL, NULL), 0);
+	assert_int_equal(find_threads(name, NULL), 0);
 }
 
 /* Not pinned means not pinned, even when its creator is. */
@@ -213,7 +224,8 @@ static void
 test_thread_any(void **state)
 {
 	struct dm_engine *engine;
-	cpu_set_t all, one, cpus;
+	cpu_set_t all, one;
+	struct thread_facts facts;
 
 	(void)state;
 	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
@@ -221,8 +233,8 @@ test_thread_any(void **state)
 	CPU_SET(some_cpu(), &one);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
 	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_YIELD, &engine), 0);
-	assert_int_equal(find_threads("dm-engine/any", &cpus, NULL), 1);
-	assert_true(CPU_COUNT(&cpus) >= CPU_COUNT(&all));
+	assert_int_equal(find_threads("dm-engine/any", &facts), 1);
+	assert_true(CPU_COUNT(&facts.cpus) >= CPU_COUNT(&all));
 	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 	dm_engine_put(engine);
 }
@@ -241,18 +253,18 @@ test_shared(void **state)
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &c), 0);
 	assert_ptr_equal(a, b);
 	assert_ptr_equal(a, c);
-	assert_int_equal(find_threads(name, NULL, NULL), 1);
+	assert_int_equal(find_threads(name, NULL), 1);
 	dm_engine_put(a);
 	dm_engine_put(b);
-	assert_int_equal(find_threads(name, NULL, NULL), 1);
+	assert_int_equal(find_threads(name, NULL), 1);
 	dm_engine_put(c);
-	assert_int_equal(find_threads(name, NULL, NULL), 0);
+	assert_int_equal(find_threads(name, NULL), 0);
 	/* And once more. Those that are not pinned are not shared. */
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &a), 0);
 	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &b), 0);
 	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &c), 0);
 	assert_ptr_not_equal(b, c);
-	assert_int_equal(find_threads("dm-engine/any", NULL, NULL), 2);
+	assert_int_equal(find_threads("dm-engine/any", NULL), 2);
 	dm_engine_put(b);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &d), 0);
 	assert_ptr_equal(a, d);
@@ -342,23 +354,41 @@ test_run(void **state)
 	}
 }
 
-/* An engine that sleeps costs next to nothing; one that spins all there is. */
-static void
-test_idle_cost(void **state)
+/* How often the engine's thread goes to sleep in 100 ms. */
+static uint64_t
+count_sleeps(const char *name)
 {
-	struct dm_engine *engine;
-	struct timespec before, after;
-	uint64_t used;
+	struct thread_facts before, after;
+
+	usleep(20000); /* until it idles as it should */
+	assert_int_equal(find_threads(name, &before), 1);
+	usleep(100000);
+	assert_int_equal(find_threads(name, &after), 1);
+	return after.switches - before.switches;
+}
+
+/* Without work an engine sleeps if all its users let it. */
+static void
+test_idle(void **state)
+{
+	struct dm_engine *a, *b;
+	const int cpu = some_cpu();
+	char name[32];
 
 	(void)state;
-	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
-	usleep(20000);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-	usleep(200000);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-	used = (after.tv_sec - before.tv_sec) * 1000000000ull + after.tv_nsec - before.tv_nsec;
-	assert_true(used < 100000000);
-	dm_engine_put(engine);
+	snprintf(name, sizeof(name), "dm-engine/%d", cpu);
+	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &a), 0);
+	assert_true(count_sleeps(name) > 0);
+	assert_int_equal(dm_engine_get(cpu, DM_IDLE_YIELD, &b), 0);
+	assert_int_equal(count_sleeps(name), 0);
+	dm_engine_put(b);
+	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SPIN, &b), 0);
+	assert_int_equal(count_sleeps(name), 0);
+	dm_engine_put(a);
+	dm_engine_put(b);
+	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SPIN, &a), 0);
+	assert_int_equal(count_sleeps(name), 0);
+	dm_engine_put(a);
 }
 
 /* A device that halts with work announced is no reason to spin or to starve others. */
@@ -569,6 +599,33 @@ test_unmap_while_running(void **state)
 	live_destroy(&live);
 }
 
+static void *
+run_some(void *arg)
+{
+	dm_device_run(arg, 10);
+	return NULL;
+}
+
+/* Whoever runs a device lets those first who want its lock for something else. */
+static void
+test_contenders(void **state)
+{
+	struct live_rig live;
+	pthread_t thread;
+
+	(void)state;
+	live_create(&live);
+	live_ring(&live, 10);
+	__atomic_store_n(&live.rig.dev->contenders, 1, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, run_some, live.rig.dev), 0);
+	usleep(20000);
+	assert_int_equal(live_word(&live), 0);
+	__atomic_store_n(&live.rig.dev->contenders, 0, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(live_word(&live), rig_desc_iova(9) | CBDMA_CHANSTS_IDLE);
+	live_destroy(&live);
+}
+
 int
 main(void)
 {
@@ -580,10 +637,11 @@ main(void)
 		cmocka_unit_test(test_two_cpus),
 		cmocka_unit_test(test_attach_no_memory),
 		cmocka_unit_test(test_run),
-		cmocka_unit_test(test_idle_cost),
+		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_halted),
 		cmocka_unit_test(test_several_devices),
 		cmocka_unit_test(test_attach_under_load),
+		cmocka_unit_test(test_contenders),
 		cmocka_unit_test(test_control_under_load),
 		cmocka_unit_test(test_unmap_while_running),
 	};

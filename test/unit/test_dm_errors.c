@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "dm_device_impl.h"
 #include "dm_rig.h"
 
 static struct dm_cbdma_config setup_config;
@@ -349,9 +350,15 @@ test_last_unmapped(void **state)
 
 	assert_int_equal(dm_device_map(rig->dev, 0x10000, 4096, rig->mem, DM_READ), 0);
 	rig_write(rig, CBDMA_CHAINADDR, 8, 0x10000);
-	rig->ring[0].next = 0x10040;
 	rig_run(rig, 1);
 	assert_int_equal(dm_device_unmap(rig->dev, 0x10000, 4096), 0);
+	rig_ring(rig, 1);
+	assert_int_equal(dm_device_run(rig->dev, 1), 0);
+	assert_int_equal(rig_read(rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_NDADDERR);
+	/* The middle of it. */
+	rig_start(rig);
+	rig_run(rig, 1);
+	assert_int_equal(dm_device_unmap(rig->dev, rig_desc_iova(0) + 16, 16), 0);
 	rig_ring(rig, 1);
 	assert_int_equal(dm_device_run(rig->dev, 1), 0);
 	assert_int_equal(rig_read(rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_NDADDERR);
@@ -479,12 +486,18 @@ test_inject_bad(void **state)
 {
 	const struct dm_cbdma_fault fault = {.kind = DM_CBDMA_FAULT_STALL};
 	const struct dm_cbdma_fault causeless = {.kind = DM_CBDMA_FAULT_FAIL};
+	static const struct dm_device_ops other_ops;
+	struct dm_device other;
 	struct rig *rig = *state;
 
 	assert_int_equal(dm_cbdma_inject(rig->dev, 1, &fault), -EINVAL);
 	assert_int_equal(dm_cbdma_inject(rig->dev, UINT32_MAX, &fault), -EINVAL);
 	assert_int_equal(dm_cbdma_inject(rig->dev, 0, &causeless), -EINVAL);
 	rig_run(rig, 1);
+	/* A device of another kind. */
+	assert_int_equal(dm_device_init(&other, &other_ops), 0);
+	assert_int_equal(dm_cbdma_inject(&other, 0, &fault), -EINVAL);
+	dm_device_fini(&other);
 }
 
 static void

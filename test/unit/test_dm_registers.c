@@ -476,9 +476,9 @@ test_interrupt_master(void **state)
 	start_interrupting(rig, 0);
 	rig_run(rig, 1);
 	rig_write(rig, CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET);
-	assert_int_equal(read_general(rig, CBDMA_ATTNSTATUS, 4), 0);
 	write_general(rig, CBDMA_INTRCTRL, 1, CBDMA_INTRCTRL_MASTER_INT_EN);
 	assert_int_equal(interrupts[0], 1);
+	assert_int_equal(read_general(rig, CBDMA_ATTNSTATUS, 4), 0);
 }
 
 /* When the interrupt comes, the completion word is there. */
