@@ -13,6 +13,9 @@
 /* Batches of at least so many bytes are timed. */
 #define TIMED_BYTES 8192
 
+/* One in so many of them is timed in fact. */
+#define TIME_EACH 16
+
 /* One in so many of them is run the way that seems worse. */
 #define TRY_EACH 4096
 
@@ -214,37 +217,39 @@ dm_copier_init(struct dm_copier *copier)
 #endif
 }
 
-/* Note what a batch cost, choose how to run the next one. */
+/* Note what a batch cost that was run one way, choose how to run the next ones. */
 static void
-copier_learn(struct dm_copier *copier, uint64_t bytes, uint64_t cycles)
+copier_learn(struct dm_copier *copier, bool stream, uint64_t bytes, uint64_t cycles)
 {
-	uint64_t *cost = &copier->cost[copier->stream];
+	uint64_t *cost = &copier->cost[stream];
 	uint64_t sample = (cycles << 16) / bytes + 1;
-	bool best;
 
 	/* Now and then the CPU was busy with something else in between. */
 	if (*cost != 0 && sample > 4 * *cost)
 		sample = 4 * *cost;
 	*cost = *cost == 0 ? sample : (7 * *cost + sample) / 8;
-	best = copier->cost[true] < copier->cost[false];
-	copier->batches++;
-	copier->stream = copier->batches % TRY_EACH == 0 ? !best : best;
+	copier->stream = copier->cost[true] != 0 && copier->cost[true] < copier->cost[false];
 }
 
 void
 dm_copier_run(struct dm_copier *copier, const struct dm_op *ops, unsigned int n, uint64_t bytes)
 {
 	uint64_t start;
+	uint32_t turn;
+	bool stream;
 
 	/* Too little to be timed, or too short on average to be streamed. */
 	if (bytes < TIMED_BYTES || bytes < (uint64_t)n * DM_STREAM_MIN || copier->streamed == NULL) {
 		copier->cached(ops, n);
 		return;
 	}
+	turn = copier->batches++ % TRY_EACH;
+	stream = turn == 1 ? !copier->stream : copier->stream;
 	start = cycles_now();
-	if (copier->stream)
+	if (stream)
 		copier->streamed(ops, n);
 	else
 		copier->cached(ops, n);
-	copier_learn(copier, bytes, cycles_now() - start);
+	if (turn <= 1 || turn % TIME_EACH == 0)
+		copier_learn(copier, stream, bytes, cycles_now() - start);
 }

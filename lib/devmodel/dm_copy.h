@@ -42,8 +42,8 @@ typedef void (*dm_copy_fn)(const struct dm_op *ops, unsigned int n);
 struct dm_copier {
 	dm_copy_fn cached;
 	dm_copy_fn streamed; /**< NULL: this CPU has no such way */
-	bool stream;	     /**< what to do with the next batch */
-	uint32_t batches;    /**< timed so far */
+	bool stream;	     /**< what seems better */
+	uint32_t batches;    /**< so far, of those that can be streamed */
 	uint64_t cost[2];    /**< of either way, [stream]: cycles per 64 KB, averaged; 0: not known */
 };
 
