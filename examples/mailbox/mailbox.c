@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,15 +37,15 @@ enum command { COMMAND_TURN = 1, COMMAND_END };
 
 /* The mailbox. Each side writes its own cache line; the number, written last, makes the rest valid. */
 struct mailbox {
-	struct {
+	alignas(RTE_CACHE_LINE_SIZE) struct {
 		uint32_t command;
 		uint32_t length;
 		atomic_uint number;
-	} to_peer __rte_cache_aligned;
-	struct {
+	} to_peer;
+	alignas(RTE_CACHE_LINE_SIZE) struct {
 		uint32_t checksum;
 		atomic_uint number;
-	} to_host __rte_cache_aligned;
+	} to_host;
 };
 
 struct peer {

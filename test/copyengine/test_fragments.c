@@ -98,7 +98,6 @@ packet_make(size_t length)
 	while (length > 0) {
 		m = rte_pktmbuf_alloc(packets);
 		assert_non_null(m);
-		rte_pktmbuf_adj(m, 0);
 		m->data_off = draw(200);
 		part = RTE_MIN(length, draw_length(1500));
 		pattern_fill(rte_pktmbuf_append(m, part), part, length);
@@ -254,7 +253,7 @@ fragments(void **state)
 		adapter = random_adapter();
 		for (i = 0; i < SLOTS; i++)
 			slot_start(adapter, &slots[i]);
-		for (round = 0; round < 20; round++) {
+		for (round = 0; round < 20 && seconds() < limit; round++) {
 			for (i = 0; i < SLOTS; i++) {
 				slot_check(adapter, &slots[i]);
 				slot_start(adapter, &slots[i]);

@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <sched.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -24,7 +25,7 @@
 #define LENGTH	   8192
 
 struct requester {
-	struct ce_adapter *adapter;
+	alignas(RTE_CACHE_LINE_SIZE) struct ce_adapter *adapter;
 	struct ce_channel_request request;
 	struct ce_transfer transfer;
 	struct ce_sglist *src, *dst;
@@ -33,7 +34,7 @@ struct requester {
 	uint64_t channel[2];
 	const char *error; /* workers cannot assert */
 	bool idle;
-} __rte_cache_aligned;
+};
 
 static struct requester requesters[REQUESTERS];
 static struct ce_controller *controller;
