@@ -62,7 +62,7 @@ struct raw_reply {
 	struct vfiou_header header;
 	size_t len;
 	int fd; /**< -1: none came along */
-	uint8_t data[8192];
+	uint8_t data[8192] __attribute__((aligned(16)));
 };
 
 static inline void
