@@ -140,6 +140,7 @@ check "unit tests" unit_tests gcc
 check "unit tests: ASan, UBSan" sanitized_unit_tests asan address,undefined
 check "unit tests: TSan" sanitized_unit_tests tsan thread
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
+check "dpdk-test: dmadev_autotest, device in another process" test/autotest.sh build/gcc socket
 check "Debian 13: build, unit tests" debian13_builds
 check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
 	test/autotest.sh build/debian13
