@@ -26,20 +26,36 @@ static const char *deviced;
 static char path[64], args[96];
 static pid_t server = -1;
 
+/* Wait until it listens; the file may be there, of the one before. */
+static void
+wait_for_server(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = -1, ret = -1;
+	unsigned int i;
+
+	strcpy(address.sun_path, path);
+	for (i = 0; i < 10000 && ret != 0; i++) {
+		if (i > 0)
+			usleep(1000);
+		close(fd);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ret = connect(fd, (struct sockaddr *)&address, sizeof(address));
+	}
+	close(fd);
+	assert_int_equal(ret, 0);
+}
+
 static void
 start_server(const char *device)
 {
-	unsigned int i;
-
 	server = fork();
 	assert_true(server >= 0);
 	if (server == 0) {
 		execl(deviced, deviced, "--socket", path, "--device", device, NULL);
 		_exit(127);
 	}
-	for (i = 0; i < 10000 && access(path, F_OK) != 0; i++)
-		usleep(1000);
-	usleep(10000); /* bound, but not yet listening */
+	wait_for_server();
 }
 
 static void
@@ -301,9 +317,7 @@ test_injected(void **state __rte_unused)
 			"--inject", "vanish:at=100", NULL);
 		_exit(127);
 	}
-	while (access(path, F_OK) != 0)
-		usleep(1000);
-	usleep(10000);
+	wait_for_server();
 	drv_open_args(&d, args);
 	burst(&d);
 	n = fill_ring(&d);
