@@ -110,7 +110,11 @@ engine_main(void *arg)
 	return NULL;
 }
 
-/* Start the thread, with all signals blocked: they are the application's. @return an errno, negative. */
+/* Start the thread, with all signals blocked: they are the application's. All but the one that an
+ * access to memory gives rise to, which can only be handled where it happens.
+ *
+ * @return an errno, negative.
+ */
 static int
 engine_start(struct dm_engine *engine)
 {
@@ -132,6 +136,7 @@ engine_start(struct dm_engine *engine)
 	ret = pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
 	if (ret == 0) {
 		sigfillset(&all);
+		sigdelset(&all, SIGBUS);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
 		ret = pthread_create(&engine->thread, &attr, engine_main, engine);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
