@@ -131,7 +131,7 @@ serve()
 	local n=$1 socket=$RUN_DIR/$1.sock
 
 	rm -f "$socket"
-	setpriv --pdeathsig KILL "$BUILD/app/dma-deviced" --socket "$socket" \
+	setpriv --pdeathsig KILL "$BUILD/app/dma-deviced/dma-deviced" --socket "$socket" \
 		--device "cbdma,version=${VERSIONS[n]},channels=${CHANNELS[n]}" \
 		</dev/null >>"$RUN_DIR/server-$n.log" 2>&1 &
 	SERVERS[n]=$!
@@ -345,7 +345,7 @@ KERNEL=$(basename "$(printf '%s\n' /lib/modules/*/kernel | sort -V | tail -n 1 |
 make_run_dir
 need_qemu
 need_dmatest
-[ -x "$BUILD/app/dma-deviced" ] || die "no dma-deviced in $BUILD/app"
+[ -x "$BUILD/app/dma-deviced/dma-deviced" ] || die "no dma-deviced in $BUILD/app/dma-deviced"
 say "making the guests' file system"
 make_initramfs "$RUN_DIR/initramfs"
 
