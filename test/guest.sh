@@ -91,7 +91,7 @@ make_initramfs()
 	local dir=$RUN_DIR/root modules module file drivers programs
 	local pmds=(/usr/lib/*/dpdk/pmds-*)
 
-	drivers=("${pmds[0]}"/librte_{bus_pci,bus_vdev,mempool_ring,dma_ioat,dma_skeleton}.so.??)
+	drivers=("${pmds[0]}"/librte_{bus_pci,bus_vdev,mempool_ring,dma_ioat}.so.??)
 	programs=(/usr/bin/dpdk-test /usr/bin/dpdk-test-dma-perf)
 	modules=$dir/lib/modules/$KERNEL
 
@@ -175,7 +175,7 @@ boot()
 	[ "$BOOTED" != "$kind" ] || return 0
 	stop_guest
 	rm -f "$RUN_DIR"/*.log "$RUN_DIR"/control.*
-	mkfifo "$RUN_DIR/control.in" "$RUN_DIR/control.out" "$RUN_DIR/monitor.in" "$RUN_DIR/monitor.out"
+	mkfifo "$RUN_DIR/control.in" "$RUN_DIR/control.out"
 	exec 4<>"$RUN_DIR/control.in" 5<>"$RUN_DIR/control.out"
 
 	case $kind in
@@ -209,13 +209,16 @@ boot()
 # hear SECONDS: the guest's next line, in HEARD.
 hear()
 {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1)) part
 
+	HEARD=
 	while [ $SECONDS -lt $end ]; do
-		if read -r -t 1 -u 5 HEARD; then
-			HEARD=${HEARD%$'\r'}
+		part= # of a line, when the time is up
+		if read -r -t 1 -u 5 part; then
+			HEARD+=${part%$'\r'}
 			return 0
 		fi
+		HEARD+=$part
 		kill -0 "$QEMU" 2>/dev/null || {
 			REASON="QEMU has ended: $(tail -n 1 "$RUN_DIR/qemu.log")"
 			return 1
