@@ -9,10 +9,11 @@ set -euo pipefail
 # shellcheck source=test/setup.sh
 . "$(dirname "$0")/../setup.sh"
 
-if [ $# -gt 1 ] || [[ ! ${1-3} =~ ^[1-9][0-9]*$ ]]; then
-	echo "usage: $0 [REPETITIONS]"
+if [ $# -gt 1 ] || [[ ! ${1-3} =~ ^([1-9][0-9]*|instructions)$ ]]; then
+	echo "usage: $0 [REPETITIONS | instructions]"
 	echo "Runs in the Debian 13 root. Prints a table of medians (of 3 repetitions unless told), then"
 	echo "RESULT,device,buffer bytes,cycles/op,Gbps,MOps for each row of the table."
+	echo "\"instructions\" counts those that dma_ioat and dma_cbdma take for a copy of 64 bytes."
 	[ "${1-}" = --help ]
 	exit
 fi
@@ -53,9 +54,37 @@ ln -s "$device" /sys/class/uio/uio0/device
 
 stage_plugin "$BUILD"
 cp "$BUILD/test/bench/libpeer_device.so" "$RUN_DIR"
+export SYSFS_PCI_DEVICES=$RUN_DIR/devices PEER_BAR=$device/resource0 PEER_CPU=0
+
+# count DEVICE EAL-ARGUMENT...: for an operation, with a submit and a poll for each 32. Counted by
+# callgrind, so a busy machine does not matter.
+count()
+{
+	local dev=$1 phase result total=0 line=
+	shift
+
+	for phase in enqueue submit poll; do
+		run valgrind --tool=callgrind --collect-atstart=no --toggle-collect=peer_$phase \
+			--callgrind-out-file="$RUN_DIR/callgrind" "$BUILD/test/bench/peer_loop" \
+			-l 0 --in-memory -m 64 --no-telemetry --iova-mode=pa "$@" -- "$dev" \
+			>"$RUN_DIR/log" 2>&1 || die "peer_loop fails" "$(tail "$RUN_DIR/log")"
+		result=$(awk '/^(totals|summary):/ { print $2; exit }' "$RUN_DIR/callgrind")
+		line+=" $phase $(awk "BEGIN { printf \"%.1f\", $result / 4096 }")"
+		total=$((total + result))
+	done
+	echo "${dev/$ADDRESS/dma_ioat}:$line total $(awk "BEGIN { printf \"%.1f\", $total / 4096 }")" \
+		"instructions/op"
+}
+
+if [ "${1-}" = instructions ]; then
+	need_packages valgrind
+	count "$ADDRESS" -a $ADDRESS -d "$RUN_DIR/libpeer_device.so"
+	count dma_cbdma0 --no-pci -d "$PLUGIN" --vdev=dma_cbdma0
+	exit
+fi
+
 sed "s|@PEER@|$RUN_DIR/libpeer_device.so|; s|@PLUGIN@|$PLUGIN|" \
 	"$TOP/config/dma-perf/peer.ini" >"$RUN_DIR/peer.ini"
 
-export SYSFS_PCI_DEVICES=$RUN_DIR/devices PEER_BAR=$device/resource0 PEER_CPU=0
 "$TOP/test/perf.sh" "${1-3}" "$RUN_DIR/peer.ini" |
 	sed "s/^RESULT,$ADDRESS/RESULT,dma_ioat/; s/ $ADDRESS/ dma_ioat    /; s/^error: $ADDRESS/error: dma_ioat/"
