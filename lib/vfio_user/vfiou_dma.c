@@ -136,6 +136,8 @@ drop_regions(struct vfiou_dma *dma, size_t first, size_t n)
 {
 	size_t i;
 
+	if (n == 0)
+		return;
 	for (i = first; i < first + n; i++) {
 		const struct vfiou_dma_region *r = &dma->region[i];
 

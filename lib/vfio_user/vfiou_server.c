@@ -174,9 +174,10 @@ hang_up(struct vfiou_server *server, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(why, sizeof(why), format, args);
 	va_end(args);
+	part_from_client(server);
+	/* Once that is so: who reads it may count on it. */
 	log_line(&server->config, "client left after %llu messages: %s",
 		(unsigned long long)server->messages, why);
-	part_from_client(server);
 }
 
 static int

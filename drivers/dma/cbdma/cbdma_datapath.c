@@ -72,23 +72,34 @@ enqueue_done(struct cbdma_dev *dev, uint16_t head, uint64_t flags)
 	return idx;
 }
 
-/* Why there is no slot for an operation; in silent mode, make room first. */
+/* Slots that a fence takes in front of the next operation: see write_fence(). */
+static __rte_always_inline uint16_t
+fence_slots(const struct cbdma_dev *dev, uint64_t flags)
+{
+	return (flags & RTE_DMA_OP_FLAG_FENCE) && dev->head != dev->tail && dev->head == dev->rung;
+}
+
+/* Why there is no room for an operation of so many slots, beside those of its fence; in silent
+ * mode, make room first.
+ */
 static __rte_noinline int
-no_space(struct cbdma_dev *dev, uint32_t slots)
+no_space(struct cbdma_dev *dev, uint32_t slots, uint64_t flags)
 {
 	if (dev->trouble == CBDMA_TROUBLE_LOST)
 		return -ENODEV;
 	if (dev->capacity == 0)
 		return -EINVAL; /* not started */
 	if (slots > dev->capacity) {
-		CBDMA_LOG(ERR, dev->name,
-			"an operation takes more descriptors than the ring has (%u)",
-			dev->capacity);
+		if (!dev->small_ring_logged)
+			CBDMA_LOG(ERR, dev->name,
+				"an operation takes more descriptors than the ring has (%u)"
+				" (further ones are not logged)", dev->capacity);
+		dev->small_ring_logged = true;
 		return -EINVAL;
 	}
 	if (dev->silent)
 		cbdma_reclaim(dev);
-	return slots_free(dev) >= slots ? 0 : -ENOSPC;
+	return slots_free(dev) >= slots + fence_slots(dev, flags) ? 0 : -ENOSPC;
 }
 
 static __rte_noinline int
@@ -136,9 +147,9 @@ enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst
 	if (len == 0)
 		return bad_argument(dev, "an operation of length 0");
 
-	slots = (len - 1) / dev->max_len + 1 + !!(flags & RTE_DMA_OP_FLAG_FENCE);
-	if (slots > slots_free(dev)) {
-		ret = no_space(dev, slots);
+	slots = (len - 1) / dev->max_len + 1;
+	if (slots + fence_slots(dev, flags) > slots_free(dev)) {
+		ret = no_space(dev, slots, flags);
 		if (ret != 0)
 			return ret;
 	}
@@ -172,7 +183,7 @@ enqueue(struct cbdma_dev *dev, uint32_t op, uint64_t src, uint64_t dst, uint32_t
 	if (unlikely(len - 1 >= dev->max_len || (flags & RTE_DMA_OP_FLAG_FENCE)))
 		return enqueue_slow(dev, control, src, dst, len, flags);
 	if (unlikely((uint16_t)(head - dev->tail) >= dev->capacity)) {
-		ret = no_space(dev, 1);
+		ret = no_space(dev, 1, flags);
 		if (ret != 0)
 			return ret;
 	}
@@ -254,7 +265,7 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 
 	do {
 		if (unlikely(slots_free(dev) == 0)) {
-			ret = no_space(dev, 1);
+			ret = no_space(dev, 1, flags);
 			if (ret != 0)
 				return ret;
 		}
@@ -264,7 +275,7 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 			return slots;
 		if (likely(slots <= slots_free(dev)))
 			break;
-		ret = no_space(dev, slots); /* 0: silent mode made room, write them again */
+		ret = no_space(dev, slots - fence, flags); /* 0: silent mode made room, write them again */
 	} while (ret == 0);
 	if (unlikely(slots > slots_free(dev)))
 		return ret;

@@ -23,6 +23,7 @@ RTE_LOG_REGISTER(cbdma_logtype, pmd.dma.cbdma, NOTICE);
 
 struct bus_entry {
 	TAILQ_ENTRY(bus_entry) next;
+	struct rte_dma_dev *dmadev;
 	struct cbdma_dev *dev;
 	struct cbdma_bus bus;
 };
@@ -178,12 +179,6 @@ cbdma_channel_reset(struct cbdma_dev *dev)
 int
 cbdma_channel_arm(struct cbdma_dev *dev, uint16_t slot)
 {
-	dev->base = slot;
-	/* As if the slot before had just been completed. The device writes the word only after it
-	 * has completed something.
-	 */
-	__atomic_store_n(dev->completion, cbdma_slot_iova(dev, slot - 1), __ATOMIC_RELAXED);
-
 	cbdma_write(dev, CBDMA_CH(CBDMA_CHANCTRL), 2,
 		CBDMA_CHANCTRL_ANY_ERR_ABORT_EN | CBDMA_CHANCTRL_ERR_COMPLETION_EN);
 	cbdma_write(dev, CBDMA_CH(CBDMA_CHANCMP), 8, dev->completion_iova);
@@ -195,6 +190,11 @@ cbdma_channel_arm(struct cbdma_dev *dev, uint16_t slot)
 			cbdma_chansts_name(chansts), chansts);
 		return -EIO;
 	}
+	/* As if the slot before had just been completed, but not before it is sure that the channel
+	 * goes on from here. Nothing runs yet, so the device does not write the word either.
+	 */
+	dev->base = slot;
+	__atomic_store_n(dev->completion, cbdma_slot_iova(dev, slot - 1), __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -359,6 +359,7 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 	}
 
 	dev->nb_desc = slots;
+	dev->small_ring_logged = false;
 	dev->mask = slots - 1;
 	dev->slot_op = dev->slot_op_mem;
 	dev->ring = dev->ring_mz->addr;
@@ -427,8 +428,10 @@ cbdma_stop(struct rte_dma_dev *dmadev)
 	ret = cbdma_channel_reset(dev);
 	reset_indices(dev);
 	*dev->completion = cbdma_slot_iova(dev, -1);
-	/* A device that is gone does not move data either: it is stopped. */
-	return ret == -ENODEV ? 0 : ret;
+	/* A device that is gone does not move data either: it is stopped. One that does not come
+	 * out of reset may, but when it is being removed nobody can wait for it.
+	 */
+	return ret == -ENODEV || dev->being_removed ? 0 : ret;
 }
 
 static int
@@ -622,6 +625,7 @@ cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus
 		goto fail;
 	}
 	dev = dmadev->data->dev_private;
+	entry->dmadev = dmadev;
 	entry->dev = dev;
 	entry->bus = *bus;
 	rte_spinlock_lock(&bus_lock);
@@ -667,12 +671,26 @@ int
 cbdma_remove(const char *name)
 {
 	int dev_id = rte_dma_get_dev_id_by_name(name);
+	struct rte_dma_dev *dmadev;
+	struct cbdma_dev *dev;
 
 	/* Closed by the application already. */
 	if (dev_id < 0)
 		return 0;
-	/* Hot unplug of a device that runs: stop it, as rte_dma_close() wants it stopped. */
-	if (rte_eal_process_type() == RTE_PROC_PRIMARY)
+	dev = cbdma_find(dev_id);
+	if (dev == NULL)
+		return -ENODEV;
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY) {
+		/* Hot unplug of a device that runs: stop it, as rte_dma_close() wants it stopped. */
+		dev->being_removed = true;
 		rte_dma_stop(dev_id);
+	} else {
+		/* What this process has of it goes, and the device may run on. rte_dma_close() would
+		 * refuse that, so there must be nothing left to close.
+		 */
+		dmadev = find_entry(dev)->dmadev;
+		cbdma_close(dmadev);
+		dmadev->state = RTE_DMA_DEV_REGISTERED;
+	}
 	return rte_dma_pmd_release(name);
 }

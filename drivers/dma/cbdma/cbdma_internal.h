@@ -97,7 +97,9 @@ struct cbdma_dev {
 	bool has_silent; /**< silent mode is offered */
 	bool private_doorbell; /**< secondary processes cannot ring it */
 	bool enq_deq;	 /**< configured for enqueue_ops() and dequeue_ops() */
+	bool being_removed;
 	bool bad_argument_logged;
+	bool small_ring_logged;
 	uint64_t completion_iova;
 	const struct rte_memzone *ring_mz;
 	uint16_t *bus_doorbell; /**< where the bus has DMACOUNT */

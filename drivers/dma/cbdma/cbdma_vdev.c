@@ -10,7 +10,6 @@
 #include <bus_vdev_driver.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_kvargs.h>
 #include <rte_malloc.h>
 #include <rte_memory.h>
 #include <rte_string_fns.h>
@@ -92,18 +91,19 @@ find_vdev(int16_t dev_id)
 static int
 mp_serve(const struct rte_mp_msg *msg, const void *peer)
 {
-	const struct register_request *req = (const void *)msg->param;
 	struct rte_mp_msg reply = {.len_param = sizeof(uint64_t)};
+	struct register_request req;
 	const struct cbdma_bus *bus;
 	uint64_t value = UINT64_MAX;
 
-	if (msg->len_param != sizeof(*req))
+	if (msg->len_param != sizeof(req))
 		return -1;
-	bus = find_bus(rte_dma_get_dev_id_by_name(req->name));
-	if (bus != NULL && req->is_write)
-		bus->write(bus->opaque, req->offset, req->width, req->value);
+	memcpy(&req, msg->param, sizeof(req)); /* it is not aligned there */
+	bus = find_bus(rte_dma_get_dev_id_by_name(req.name));
+	if (bus != NULL && req.is_write)
+		bus->write(bus->opaque, req.offset, req.width, req.value);
 	else if (bus != NULL)
-		value = bus->read(bus->opaque, req->offset, req->width);
+		value = bus->read(bus->opaque, req.offset, req.width);
 	rte_strscpy(reply.name, msg->name, sizeof(reply.name));
 	memcpy(reply.param, &value, sizeof(value));
 	return rte_mp_reply(&reply, peer);
@@ -339,39 +339,38 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 	return NULL;
 }
 
+/* Not with rte_kvargs: a fault has '=' in it, which that takes for another key. */
 static int
 parse_args(const char *name, const char *text, struct vdev_args *args)
 {
-	struct rte_kvargs *kvlist;
-	const char *takes;
-	unsigned int i;
-	int ret = 0;
+	char *copy, *key, *value, *rest = NULL;
+	const char *takes = NULL;
 
-	if (text == NULL || text[0] == '\0')
+	if (text == NULL)
 		return 0;
-	/* All keys are let through here, to be refused by name below. */
-	kvlist = rte_kvargs_parse(text, NULL);
-	if (kvlist == NULL) {
-		CBDMA_LOG(ERR, name, "arguments \"%s\" are not a list of key=value", text);
+	copy = strdup(text);
+	if (copy == NULL)
+		return -ENOMEM;
+	for (key = strtok_r(copy, ",", &rest); key != NULL && takes == NULL;
+			key = strtok_r(NULL, ",", &rest)) {
+		value = strchr(key, '=');
+		if (value != NULL)
+			*value++ = '\0';
+		else
+			value = key + strlen(key);
+		takes = parse_arg(key, value, args);
+		if (takes != NULL)
+			CBDMA_LOG(ERR, name, "argument %s=%s: takes %s", key, value, takes);
+	}
+	free(copy);
+	if (takes != NULL)
 		return -EINVAL;
-	}
-	for (i = 0; i < kvlist->count && ret == 0; i++) {
-		const char *value = kvlist->pairs[i].value == NULL ? "" : kvlist->pairs[i].value;
-
-		takes = parse_arg(kvlist->pairs[i].key, value, args);
-		if (takes != NULL) {
-			CBDMA_LOG(ERR, name, "argument %s=%s: takes %s", kvlist->pairs[i].key,
-				value, takes);
-			ret = -EINVAL;
-		}
-	}
-	rte_kvargs_free(kvlist);
-	if (ret == 0 && args->socket != NULL && args->has_model) {
+	if (args->socket != NULL && args->has_model) {
 		CBDMA_LOG(ERR, name, "arguments \"%s\": with socket= only silent= is the driver's, the"
 			" others are the server's", text);
-		ret = -EINVAL;
+		return -EINVAL;
 	}
-	return ret;
+	return 0;
 }
 
 /* Probe */

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Instructions that the driver takes for an operation of 64 bytes: enqueue, a submit for each 32, a
+# poll for each 32. Counted by callgrind, so the figures are the same on each run and on a busy
+# machine.
+
+set -euo pipefail
+
+if [ $# -ne 1 ] || [ ! -x "$1" ]; then
+	echo "usage: $0 BUILD/test/bench/driver_bench" >&2
+	exit 1
+fi
+command -v valgrind >/dev/null || {
+	echo "error: no valgrind: install the package of that name" >&2
+	exit 77
+}
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+RUNTIME_DIRECTORY=$dir valgrind --tool=callgrind --collect-atstart=no \
+	--callgrind-out-file="$dir/out" "$1" \
+	--no-huge -m 64 --no-shconf --no-pci --no-telemetry --lcores=0 >"$dir/log" 2>&1 || {
+	cat "$dir/log" >&2
+	exit 1
+}
+
+# Each dump names what it is of: KIND/PHASE/OPERATIONS.
+awk '
+/^desc: Trigger: Client Request: / {
+	split($NF, name, "/")
+	count[name[1], name[2]] = 0
+	ops = name[3]
+}
+/^(totals|summary): / && name[1] != "" { count[name[1], name[2]] = $2 }
+END {
+	n = split("copy fill copy_sg", kinds, " ")
+	label["copy"] = "copy"; label["fill"] = "fill"; label["copy_sg"] = "copy_sg 4x1"
+	for (i = 1; i <= n; i++) {
+		k = kinds[i]
+		base = count[k, "nothing"]
+		e = (count[k, "enqueue"] - base) / ops
+		s = (count[k, "submit"] - base) / ops
+		p = (count[k, "poll"] - base) / ops
+		printf "%-12s enqueue %.1f submit %.1f poll %.1f total %.1f instructions/op\n",
+			label[k] ":", e, s, p, e + s + p
+	}
+}' "$dir"/out.*
