@@ -21,7 +21,7 @@ const char device_help[] =
 	"    channels=1 ... 4       default 1, as on all real parts\n"
 	"    xfercap=12 ... 31      logarithm of the longest transfer; default 20 (1 MB)\n"
 	"    id=0xNNNN              PCI device id; default that of a part with this version:\n"
-	"                           0x3430 (3.0, 3.1), 0x6f20 (3.2), 0x6f50 (3.3), 0x2021 (3.4)\n"
+	"                           0x3430 (3.0, 3.1), 0x6f20 (3.2), 0x6f50 (3.3), 0x0b00 (3.4)\n"
 	"    doorbell-bar=on|off    offer the doorbells on BAR 2 as memory to be mapped, for\n"
 	"                           dma_cbdma's socket=; default off: no real part has it\n"
 	"    reorder=on|off         run descriptors that no fence keeps apart last to first\n"

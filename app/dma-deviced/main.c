@@ -39,6 +39,7 @@ struct options {
 	unsigned int functions;
 	int cpu;
 	enum dm_idle idle;
+	unsigned int latency;
 	bool verbose;
 };
 
@@ -59,6 +60,8 @@ print_help(const char *name)
 	       "  --cpu N          pin the thread that runs the devices to CPU N\n"
 	       "  --idle HOW       how far that thread goes without work: spin, yield (the CPU to\n"
 	       "                   others) or sleep; default sleep\n"
+	       "  --latency US     microseconds from doorbell to start, 0 to 100000; default 0. Drivers\n"
+	       "                   in emulated guests may need 200\n"
 	       "  --verbose        log each message\n"
 	       "  --help           this text\n"
 	       "\n"
@@ -105,6 +108,20 @@ parse_cpu(const char *value, int *cpu)
 	if (!isdigit((unsigned char)value[0]) || errno != 0 || *end != '\0' || number > 1u << 16)
 		return bad_option("--cpu", value, "takes the number of a CPU");
 	*cpu = number;
+	return 0;
+}
+
+static int
+parse_latency(const char *value, unsigned int *latency)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(value, &end, 10);
+	if (!isdigit((unsigned char)value[0]) || errno != 0 || *end != '\0' || number > 100000)
+		return bad_option("--latency", value, "takes microseconds, 0 to 100000");
+	*latency = number;
 	return 0;
 }
 
@@ -175,6 +192,8 @@ parse_option(int option, const char *value, struct options *options)
 		return parse_cpu(value, &options->cpu);
 	case 'I':
 		return parse_idle(value, &options->idle);
+	case 'l':
+		return parse_latency(value, &options->latency);
 	case 'v':
 		options->verbose = true;
 		return 0;
@@ -193,6 +212,7 @@ parse_options(int argc, char **argv, struct options *options)
 		{"inject", required_argument, NULL, 'i'},
 		{"cpu", required_argument, NULL, 'c'},
 		{"idle", required_argument, NULL, 'I'},
+		{"latency", required_argument, NULL, 'l'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -249,8 +269,10 @@ start(struct function *function, const struct options *options, int stop_fd)
 
 	function->stop_fd = stop_fd;
 	ret = dm_engine_get(options->cpu, options->idle, &function->engine);
-	if (ret == 0)
+	if (ret == 0) {
+		dm_engine_set_latency(function->engine, options->latency);
 		ret = dm_engine_attach(function->engine, function->dev);
+	}
 	if (ret != 0) {
 		fprintf(stderr, "dma-deviced: --cpu %d: no engine can run there: %s\n",
 			options->cpu, strerror(-ret));

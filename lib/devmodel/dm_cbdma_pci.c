@@ -31,7 +31,7 @@ device_id_of(uint8_t version)
 	case CBDMA_VER_3_3:
 		return 0x6f50; /* Broadwell DE */
 	default:
-		return 0x2021; /* Skylake, Cascade Lake */
+		return 0x0b00; /* Ice Lake. Skylake's 0x2021 is 3.2 to Linux, whatever CBVER says */
 	}
 }
 
