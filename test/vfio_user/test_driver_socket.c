@@ -94,7 +94,9 @@ burst(struct drv *d)
 	drv_burst(d, ops, BURST, DRV_POLL_COMPLETED, 0, false);
 }
 
-/* Copies, fills, scatter/gather, and errors, with all versions that report them in their own way. */
+/* Copies, fills, scatter/gather, and errors, with all versions that report them in their own
+ * way.
+ */
 static void
 test_operations(void **state __rte_unused)
 {
@@ -274,8 +276,9 @@ test_server_lost(void **state __rte_unused)
 			if (signals[i] == SIGSTOP)
 				kill(server, SIGCONT);
 			else
-				start_server(round == 0 ? "cbdma,doorbell-bar=on,version=3.2,xfercap=12"
-							: "cbdma,doorbell-bar=on");
+				start_server(round == 0 ?
+					"cbdma,doorbell-bar=on,version=3.2,xfercap=12" :
+					"cbdma,doorbell-bar=on");
 			usleep(100000);
 			assert_int_equal(rte_dma_start(d.id), 0);
 			burst(&d);
@@ -304,7 +307,9 @@ test_server_lost_idle(void **state __rte_unused)
 	drv_close(&d);
 }
 
-/* Faults that the server injects: an error, and a device that vanishes while the server is there. */
+/* Faults that the server injects: an error, and a device that vanishes while the server is
+ * there.
+ */
 static void
 test_injected(void **state __rte_unused)
 {
