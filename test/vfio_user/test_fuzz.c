@@ -36,8 +36,8 @@ static uint64_t
 odd_number(void)
 {
 	static const uint64_t special[] = {0, 1, 2, 4, 7, 8, 15, 16, 20, 24, 32, 0x80, 0xfff,
-		0x1000, 0x3fff, 0x4000, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff, 0x7fffffffffffffff,
-		0x8000000000000000, 0xfffffffffffff000, 0xffffffffffffffff};
+		0x1000, 0x3fff, 0x4000, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff,
+		0x7fffffffffffffff, 0x8000000000000000, 0xfffffffffffff000, 0xffffffffffffffff};
 
 	switch (below(4)) {
 	case 0:

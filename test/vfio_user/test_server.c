@@ -403,8 +403,8 @@ test_set_irqs(void **state)
 	assert_int_equal(events(ev[1]), 1);
 	memcpy(data, &booleans, sizeof(booleans));
 	memcpy(data + sizeof(booleans), "\0\1", 2);
-	assert_int_equal(raw_command(fd, VFIOU_DEVICE_SET_IRQS, data, sizeof(data), NULL, 0, &reply),
-		0);
+	assert_int_equal(raw_command(fd, VFIOU_DEVICE_SET_IRQS, data, sizeof(data), NULL, 0,
+				 &reply), 0);
 	assert_int_equal(events(ev[0]), 0);
 	assert_int_equal(events(ev[1]), 1);
 	/* Masked: it comes when unmasked. Without an event: when there is one. */
