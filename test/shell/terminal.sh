@@ -113,6 +113,7 @@ sleep 1
 screen | head -n 1 | grep -q "q leaves" || fail "watch is not at the top"
 keys q
 see 'dma-shell>$'
+clean
 keys "watch" Enter
 see "q leaves"
 keys C-c
