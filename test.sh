@@ -186,6 +186,7 @@ suite "unit tests: TSan" tsan --suite unit --suite driver --timeout-multiplier 5
 check "instructions of the data path" test/bench/driver_instructions.sh \
 	build/gcc/test/bench/driver_bench
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
+check "dpdk-test: dmadev_autotest, device in another process" test/autotest.sh build/gcc socket
 check "Debian 13: build with gcc" debian13_build gcc
 check "Debian 13: build with clang" debian13_build clang
 check "Debian 13: unit tests, examples" debian13_tests

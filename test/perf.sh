@@ -21,6 +21,9 @@ command -v dpdk-test-dma-perf >/dev/null ||
 	die "no dpdk-test-dma-perf here" "DPDK has it from 23.07 on: test/debian13.sh $0 $*"
 [ -r "$ini" ] || die "cannot read $ini"
 stage_plugin "$TOP/build/debian13"
+# An INI that loads plugins case by case says which.
+load=(-d "$PLUGIN")
+! grep -q '^eal_args=.* -d ' "$ini" || load=()
 
 # Reads the INI for the rows to expect and the CSV files for what was measured. A scenario that
 # fails leaves no row in the CSV, so a missing row is the sign of it.
@@ -117,7 +120,7 @@ for ((i = 1; i <= repetitions; i++)); do
 	say "dpdk-test-dma-perf on ${ini##*/}, run $i of $repetitions"
 	csv=$RUN_DIR/$i.csv
 	csvs+=("$csv")
-	run timeout -k 5 300 dpdk-test-dma-perf -d "$PLUGIN" --config "$ini" --result "$csv" \
+	run timeout -k 5 300 dpdk-test-dma-perf "${load[@]}" --config "$ini" --result "$csv" \
 		>"$RUN_DIR/log" 2>&1 || true
 	awk "$table" "$ini" "$csv" >"$RUN_DIR/table" || {
 		tail -n 40 "$RUN_DIR/log" >&2

@@ -7,15 +7,9 @@
 
 #include "dm_cbdma_impl.h"
 
-/* BAR 0 is 16 KB: registers, and the MSI-X table at 8 KB and 12 KB [DS]. */
-#define CBDMA_BAR_SIZE 0x4000
-
 #define CHANCTRL_WRITABLE                                                                          \
 	(CBDMA_CHANCTRL_DESC_ADDR_SNOOP | CBDMA_CHANCTRL_ERR_INT_EN |                              \
 			CBDMA_CHANCTRL_ANY_ERR_ABORT_EN | CBDMA_CHANCTRL_ERR_COMPLETION_EN)
-
-/* Bits 0 to 18, less the reserved ones. */
-#define CHANERR_IMPLEMENTED 0x7ffffu
 
 /* Compatible with versions 2 and 3, not with 1 [DS]. */
 #define DMA_COMP_VALUE 0x6
@@ -60,6 +54,18 @@ to_cbdma(struct dm_device *dev)
 }
 
 void
+cbdma_sync_tlb(struct dm_cbdma *cb)
+{
+	uint64_t generation = dm_iommu_generation(cb->dev.iommu);
+
+	if (cb->generation == generation)
+		return;
+	dm_tlb_flush(&cb->read_tlb);
+	dm_tlb_flush(&cb->write_tlb);
+	cb->generation = generation;
+}
+
+void
 cbdma_enter(struct dm_cbdma *cb, struct cbdma_channel *ch, uint8_t state)
 {
 	bool runnable = (state == CBDMA_CHANSTS_IDLE || state == CBDMA_CHANSTS_ARMED) &&
@@ -91,6 +97,9 @@ cbdma_deliver(struct dm_cbdma *cb)
 		cb->undelivered &= ~(1u << i);
 		if (cb->config.interrupt != NULL)
 			cb->config.interrupt(cb->config.opaque, i);
+		/* A vector each, once INTRCTRL says so; till then all share the first [LX]. */
+		dm_device_interrupt(&cb->dev,
+			cb->intrctrl & CBDMA_INTRCTRL_MSIX_VECTOR_CONTROL ? i : 0);
 	}
 }
 
@@ -117,6 +126,8 @@ cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint
 	uint64_t len = sizeof(word);
 	uint8_t *va = dm_tlb_lookup(&cb->write_tlb, ch->chancmp, len);
 
+	if (!cb->dev.bus_master)
+		return false;
 	if (va == NULL)
 		va = dm_tlb_fill(&cb->write_tlb, cb->dev.iommu, ch->chancmp, &len);
 	if (va == NULL || len < sizeof(word))
@@ -137,6 +148,7 @@ void
 cbdma_halt(struct dm_cbdma *cb, struct cbdma_channel *ch, uint32_t chanerr)
 {
 	ch->chanerr |= chanerr;
+	cb->chanerr_int |= chanerr;
 	cbdma_enter(cb, ch, CBDMA_CHANSTS_HALTED);
 	/* That this write fails cannot be told by it: CHANERR has to do. */
 	if ((ch->chanctrl & CBDMA_CHANCTRL_ERR_COMPLETION_EN) && !cb->config.quiet_errors &&
@@ -374,7 +386,7 @@ channel_write(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int offset
 		ch->chanerr &= ~value;
 		break;
 	case CBDMA_CHANERRMSK:
-		ch->chanerrmsk = ((ch->chanerrmsk & ~mask) | value) & CHANERR_IMPLEMENTED;
+		ch->chanerrmsk = ((ch->chanerrmsk & ~mask) | value) & CBDMA_CHANERR_IMPLEMENTED;
 		break;
 	default: /* read-only */
 		break;
@@ -472,6 +484,7 @@ cbdma_write(struct dm_device *dev, uint64_t offset, unsigned int width, uint64_t
 
 	if (!answers(cb, offset, width))
 		return;
+	cbdma_sync_tlb(cb);
 	for (done = 0; done < width; done += part.bytes) {
 		uint64_t v;
 
@@ -496,6 +509,9 @@ cbdma_reset(struct dm_device *dev)
 	cb->genctrl = 0;
 	cb->intrctrl = 0;
 	cb->intrdelay = 0;
+	cb->chanerr_int = 0;
+	cb->chanerrmsk_int = 0;
+	cb->dmauncerrsts = 0;
 	for (i = 0; i < cb->config.channels; i++) {
 		channel_reset(cb, &cb->channel[i]);
 		cb->channel[i].chanerr = 0;
@@ -522,6 +538,7 @@ cbdma_pending(const struct dm_device *dev)
 static void
 cbdma_destroy(struct dm_device *dev)
 {
+	cbdma_pci_fini(to_cbdma(dev));
 	dm_device_fini(dev);
 	free(dev);
 }
@@ -533,6 +550,10 @@ static const struct dm_device_ops cbdma_ops = {
 	.pending = cbdma_pending,
 	.run = cbdma_run,
 	.destroy = cbdma_destroy,
+	.pci_function = cbdma_pci_function,
+	.config_read = cbdma_config_read,
+	.config_write = cbdma_config_write,
+	.pin_asserted = cbdma_pin_asserted,
 };
 
 /* @return what is wrong, NULL when nothing is. */
@@ -552,6 +573,8 @@ complete_config(struct dm_cbdma_config *config)
 		return "xfercap is not one of 12 to 31";
 	if (config->channels > DM_CBDMA_MAX_CHANNELS)
 		return "more than 4 channels";
+	if (config->doorbell_bar && config->doorbell[0] != NULL)
+		return "doorbells in a BAR and elsewhere";
 	return NULL;
 }
 
@@ -575,6 +598,11 @@ dm_cbdma_create(const struct dm_cbdma_config *config, const char **error)
 		return NULL;
 	}
 	cb->config = complete;
+	if (!cbdma_pci_init(cb)) {
+		*error = "no shared memory for the doorbells";
+		cbdma_destroy(&cb->dev);
+		return NULL;
+	}
 	dm_copier_init(&cb->copier);
 	cb->read_tlb.perm = DM_READ;
 	cb->write_tlb.perm = DM_WRITE;
@@ -582,7 +610,7 @@ dm_cbdma_create(const struct dm_cbdma_config *config, const char **error)
 		struct cbdma_channel *ch = &cb->channel[i];
 
 		ch->index = i;
-		ch->doorbell = complete.doorbell[i] != NULL ? complete.doorbell[i] : &ch->dmacount;
+		ch->doorbell = cb->config.doorbell[i] != NULL ? cb->config.doorbell[i] : &ch->dmacount;
 	}
 	cbdma_reset(&cb->dev);
 	*error = NULL;

@@ -15,6 +15,11 @@
 
 #define DM_CBDMA_MAX_CHANNELS 4
 
+/** The BAR of dm_cbdma_config.doorbell_bar, and where in it a channel's doorbell lies. */
+#define DM_CBDMA_DOORBELL_BAR  2
+#define DM_CBDMA_DOORBELL_SIZE 0x1000
+#define DM_CBDMA_DOORBELL(n)   ((n) * 64)
+
 /** How a CBDMA function is built. Zero in a field stands for its default. */
 struct dm_cbdma_config {
 	uint8_t version;  /**< CBVER, 0x30 to 0x34; default 0x34 */
@@ -45,6 +50,18 @@ struct dm_cbdma_config {
 	/** Called with the device's lock held when a channel raises its interrupt; may be NULL. */
 	void (*interrupt)(void *opaque, unsigned int channel);
 	void *opaque; /**< first argument of interrupt() */
+
+	/**
+	 * PCI device id, for drivers that know some parts only; 0: that of a part with this version.
+	 */
+	uint16_t device_id;
+
+	/**
+	 * Offer the doorbells on a BAR of their own, number 2, as memory that drivers can map: a page,
+	 * that of channel n at DM_CBDMA_DOORBELL(n). No real part has this: there, DMACOUNT shares its
+	 * page with registers that have side effects. doorbell[] has to be NULL.
+	 */
+	bool doorbell_bar;
 };
 
 /**

@@ -26,6 +26,11 @@
 #include "dm_device_impl.h"
 #include "dm_tlb.h"
 
+#define CBDMA_BAR_SIZE 0x4000
+
+/* CHANERR: bits 0 to 18, less the reserved ones. */
+#define CBDMA_CHANERR_IMPLEMENTED 0x7ffffu
+
 struct cbdma_channel {
 	/* What dm_device_pending() reads without the lock. */
 	uint16_t *doorbell; /**< DMACOUNT; the driver stores to it whenever it likes */
@@ -61,6 +66,10 @@ struct dm_cbdma {
 	uint8_t intrctrl;
 	uint16_t intrdelay;
 	uint32_t attnstatus;
+	uint32_t chanerr_int; /**< CHANERR_INT of configuration space: errors of all channels */
+	uint32_t chanerrmsk_int;
+	uint32_t dmauncerrsts;
+	struct dm_pci_function pci;
 	uint32_t undelivered; /**< channels that await INTRCTRL.MASTER_INT_EN to interrupt */
 
 	struct cbdma_channel channel[DM_CBDMA_MAX_CHANNELS];
@@ -94,6 +103,9 @@ cbdma_outstanding(const struct cbdma_channel *ch)
 	return cbdma_dmacount(ch) - __atomic_load_n(&ch->ran, __ATOMIC_RELAXED);
 }
 
+/** Forget translations that the IOMMU has taken back since. Before any that is not of cbdma_run(). */
+void cbdma_sync_tlb(struct dm_cbdma *cb);
+
 /** Enter a state, and tell dm_device_pending() whether the doorbell counts in it. */
 void cbdma_enter(struct dm_cbdma *cb, struct cbdma_channel *ch, uint8_t state);
 
@@ -114,5 +126,13 @@ bool cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch,
 
 /** See struct dm_device_ops. */
 unsigned int cbdma_run(struct dm_device *dev, unsigned int max);
+
+/* dm_cbdma_pci.c; see struct dm_device_ops. */
+bool cbdma_pci_init(struct dm_cbdma *cb);
+void cbdma_pci_fini(struct dm_cbdma *cb);
+const struct dm_pci_function *cbdma_pci_function(const struct dm_device *dev);
+bool cbdma_config_read(struct dm_device *dev, unsigned int offset, uint32_t *value);
+bool cbdma_config_write(struct dm_device *dev, unsigned int offset, uint32_t mask, uint32_t value);
+bool cbdma_pin_asserted(struct dm_device *dev);
 
 #endif /* DM_CBDMA_IMPL_H */

@@ -15,6 +15,9 @@ dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops)
 		return -ENOMEM;
 	dev->ops = ops;
 	dev->contenders = 0;
+	dev->bus_master = true;
+	dev->interrupt = NULL;
+	dev->interrupt_opaque = NULL;
 	pthread_mutex_init(&dev->lock, NULL);
 	return 0;
 }
@@ -100,18 +103,19 @@ dm_device_unmap_all(struct dm_device *dev)
 bool
 dm_device_pending(const struct dm_device *dev)
 {
-	return dev->ops->pending(dev);
+	return __atomic_load_n(&dev->bus_master, __ATOMIC_RELAXED) && dev->ops->pending(dev);
 }
 
 unsigned int
 dm_device_burst(struct dm_device *dev, unsigned int max)
 {
-	unsigned int n;
+	unsigned int n = 0;
 
 	while (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) != 0)
 		sched_yield();
 	pthread_mutex_lock(&dev->lock);
-	n = dev->ops->run(dev, max);
+	if (dev->bus_master)
+		n = dev->ops->run(dev, max);
 	pthread_mutex_unlock(&dev->lock);
 	return n;
 }

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "dm_device.h"
+#include "dm_pci.h"
 
 /** Descriptors that are run at most before the lock is let go and other devices get their turn. */
 #define DM_BURST 256
@@ -21,7 +22,9 @@
 /** Bytes after which such a burst ends, so that who waits for the lock waits for microseconds. */
 #define DM_BURST_BYTES (1u << 20)
 
-/** What a kind of device does. All but pending() are called with the device's lock held. */
+/** What a kind of device does. All but pending() and pci_function() are called with the device's
+ * lock held.
+ */
 struct dm_device_ops {
 	uint64_t (*read)(struct dm_device *dev, uint64_t offset, unsigned int width);
 	void (*write)(struct dm_device *dev, uint64_t offset, unsigned int width, uint64_t value);
@@ -29,6 +32,13 @@ struct dm_device_ops {
 	bool (*pending)(const struct dm_device *dev);
 	unsigned int (*run)(struct dm_device *dev, unsigned int max);
 	void (*destroy)(struct dm_device *dev);
+
+	/* As a PCI function (dm_pci.h); all NULL for a device that is none. */
+	const struct dm_pci_function *(*pci_function)(const struct dm_device *dev);
+	bool (*config_read)(struct dm_device *dev, unsigned int offset, uint32_t *value);
+	bool (*config_write)(struct dm_device *dev, unsigned int offset, uint32_t mask,
+			uint32_t value);
+	bool (*pin_asserted)(struct dm_device *dev);
 };
 
 /** The head of every device's own structure. */
@@ -43,6 +53,10 @@ struct dm_device {
 	 * count the others could wait for as long as there is work.
 	 */
 	unsigned int contenders;
+
+	bool bus_master; /**< may read and write memory */
+	void (*interrupt)(void *opaque, unsigned int vector); /**< may be NULL */
+	void *interrupt_opaque;
 };
 
 /** @return 0; -ENOMEM. */
@@ -55,6 +69,9 @@ void dm_device_fini(struct dm_device *dev);
 void dm_device_lock(struct dm_device *dev);
 
 void dm_device_unlock(struct dm_device *dev);
+
+/** Raise an interrupt message. The lock is held. */
+void dm_device_interrupt(struct dm_device *dev, unsigned int vector);
 
 /** Run one burst: up to max descriptors, at most about DM_BURST_BYTES, under one hold of the lock. */
 unsigned int dm_device_burst(struct dm_device *dev, unsigned int max);

@@ -39,6 +39,7 @@ struct dm_engine {
 	pthread_t thread;
 
 	enum dm_idle idle; /**< only ever becomes more eager */
+	unsigned int latency; /**< microseconds */
 	bool stop;
 
 	pthread_mutex_t lock; /**< of changes to the lists */
@@ -65,6 +66,7 @@ pause_cpu(void)
 static bool
 engine_round(struct dm_engine *engine)
 {
+	unsigned int latency = __atomic_load_n(&engine->latency, __ATOMIC_RELAXED);
 	const struct device_list *list;
 	bool worked = false;
 	size_t i;
@@ -77,7 +79,11 @@ engine_round(struct dm_engine *engine)
 	for (i = 0; i < list->count; i++) {
 		struct dm_device *dev = list->dev[i];
 
-		if (dm_device_pending(dev) && dm_device_burst(dev, DM_BURST) > 0)
+		if (!dm_device_pending(dev))
+			continue;
+		if (latency != 0)
+			nanosleep(&(struct timespec){.tv_nsec = latency * 1000l}, NULL);
+		if (dm_device_burst(dev, DM_BURST) > 0)
 			worked = true;
 	}
 	__atomic_store_n(&engine->round, engine->round + 1, __ATOMIC_RELEASE);
@@ -110,7 +116,11 @@ engine_main(void *arg)
 	return NULL;
 }
 
-/* Start the thread, with all signals blocked: they are the application's. @return an errno, negative. */
+/* Start the thread, with all signals blocked: they are the application's. All but the one that an
+ * access to memory gives rise to, which can only be handled where it happens.
+ *
+ * @return an errno, negative.
+ */
 static int
 engine_start(struct dm_engine *engine)
 {
@@ -132,6 +142,7 @@ engine_start(struct dm_engine *engine)
 	ret = pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
 	if (ret == 0) {
 		sigfillset(&all);
+		sigdelset(&all, SIGBUS);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
 		ret = pthread_create(&engine->thread, &attr, engine_main, engine);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -224,6 +235,12 @@ dm_engine_put(struct dm_engine *engine)
 	free(engine->list[0].dev);
 	free(engine->list[1].dev);
 	free(engine);
+}
+
+void
+dm_engine_set_latency(struct dm_engine *engine, unsigned int microseconds)
+{
+	__atomic_store_n(&engine->latency, microseconds, __ATOMIC_RELAXED);
 }
 
 /* Have the thread read the other list. When this returns it does not read the old one any more. */

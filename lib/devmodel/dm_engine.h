@@ -43,6 +43,13 @@ int dm_engine_get(int cpu, enum dm_idle idle, struct dm_engine **engine);
 /** Give back what dm_engine_get() gave; the last one ends the thread. */
 void dm_engine_put(struct dm_engine *engine);
 
+/**
+ * Have the engine wait, before each burst, this long after it has seen that there is work; less than
+ * a second. Silicon takes a microsecond or two, which a model need not; but where the driver is
+ * emulated and the model is not, a device that is done at once is no device that drivers know.
+ */
+void dm_engine_set_latency(struct dm_engine *engine, unsigned int microseconds);
+
 /** Have the engine run a device. @return 0; -ENOMEM. */
 int dm_engine_attach(struct dm_engine *engine, struct dm_device *dev);
 

@@ -156,7 +156,13 @@ map_memory(const struct rte_memseg_list *msl __rte_unused, const struct rte_mems
 int
 drv_create(struct drv *d, const struct drv_conf *conf)
 {
-	const struct cbdma_bus bus = {bus_read, bus_write, bus_clear_chanerr_int, bus_destroy, d};
+	const struct cbdma_bus bus = {
+		.read = bus_read,
+		.write = bus_write,
+		.clear_chanerr_int = bus_clear_chanerr_int,
+		.destroy = bus_destroy,
+		.opaque = d,
+	};
 	struct dm_cbdma_config config = {.version = conf->version, .xfercap = conf->xfercap,
 		.reorder = conf->reorder, .quiet_errors = conf->quiet};
 	const char *error;

@@ -374,6 +374,18 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 	return 0;
 }
 
+static int probe_hardware(struct cbdma_dev *dev);
+
+/* A device that can go away and come again (cbdma_bus) may be another one then. */
+static int
+revive(struct cbdma_dev *dev)
+{
+	const struct cbdma_bus *bus = cbdma_bus_of(dev);
+	int ret = bus->revive == NULL ? 0 : bus->revive(bus->opaque);
+
+	return ret == 1 ? probe_hardware(dev) : ret;
+}
+
 static int
 cbdma_start(struct rte_dma_dev *dmadev)
 {
@@ -387,7 +399,9 @@ cbdma_start(struct rte_dma_dev *dmadev)
 		return -EINVAL;
 	}
 	reset_indices(dev);
-	ret = cbdma_channel_reset(dev);
+	ret = revive(dev);
+	if (ret == 0)
+		ret = cbdma_channel_reset(dev);
 	if (ret == 0)
 		ret = cbdma_channel_arm(dev, 0);
 	if (ret != 0)
@@ -624,6 +638,7 @@ cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus
 		dev->numa_node = device->numa_node;
 		dev->bus_doorbell = doorbell;
 		dev->has_silent = has_silent;
+		dev->private_doorbell = bus->private_doorbell;
 		free_ring(dev);
 		ret = probe_hardware(dev);
 		if (ret != 0)
@@ -633,7 +648,9 @@ cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus
 	dmadev->device = device;
 	dmadev->dev_ops = &cbdma_ops;
 	dmadev->fp_obj->dev_private = dev;
-	cbdma_datapath_init(dmadev->fp_obj);
+	/* Else its data path says that it is not there, which is what it is to this process. */
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY || !dev->private_doorbell)
+		cbdma_datapath_init(dmadev->fp_obj);
 	dmadev->state = RTE_DMA_DEV_READY;
 	return 0;
 

@@ -95,6 +95,7 @@ struct cbdma_dev {
 	int numa_node;
 	uint8_t cbver;
 	bool has_silent; /**< silent mode is offered */
+	bool private_doorbell; /**< secondary processes cannot ring it */
 	bool enq_deq;	 /**< configured for enqueue_ops() and dequeue_ops() */
 	bool being_removed;
 	bool bad_argument_logged;
@@ -118,8 +119,15 @@ struct cbdma_bus {
 	void (*write)(void *opaque, uint32_t offset, unsigned int width, uint64_t value);
 	/** Clear CHANERR_INT in PCI configuration space; NULL where there is none. */
 	void (*clear_chanerr_int)(void *opaque);
+	/**
+	 * Before the device is started: get it back if it went away and has come again. May be NULL.
+	 *
+	 * @return 0: it is as it was; 1: it may be another one; an errno, negative.
+	 */
+	int (*revive)(void *opaque);
 	/** After the dmadev has been released; may be NULL. */
 	void (*destroy)(void *opaque);
+	bool private_doorbell; /**< is mapped in the primary process only */
 	void *opaque;
 };
 

@@ -15,6 +15,7 @@
 #include <rte_string_fns.h>
 
 #include "cbdma_internal.h"
+#include "cbdma_socket.h"
 #include "rte_pmd_cbdma.h"
 
 #include <dm_cbdma.h>
@@ -28,6 +29,8 @@ struct vdev_args {
 	int cpu;
 	bool step;
 	bool has_silent;
+	bool has_model; /* one of those that are about the embedded model was given */
+	char *socket;	/* serves the device; NULL: it is the embedded model */
 };
 
 /* A model behind a device, in the process that made it. */
@@ -68,11 +71,18 @@ model_write(void *opaque, uint32_t offset, unsigned int width, uint64_t value)
 	dm_device_write(vdev->model, offset, width, value);
 }
 
+static const struct cbdma_bus *
+find_bus(int16_t dev_id)
+{
+	const struct cbdma_dev *dev = cbdma_find(dev_id);
+
+	return dev == NULL ? NULL : cbdma_bus_of(dev);
+}
+
 static struct cbdma_vdev *
 find_vdev(int16_t dev_id)
 {
-	const struct cbdma_dev *dev = cbdma_find(dev_id);
-	const struct cbdma_bus *bus = dev == NULL ? NULL : cbdma_bus_of(dev);
+	const struct cbdma_bus *bus = find_bus(dev_id);
 
 	return bus != NULL && bus->read == model_read ? bus->opaque : NULL;
 }
@@ -83,17 +93,17 @@ mp_serve(const struct rte_mp_msg *msg, const void *peer)
 {
 	struct rte_mp_msg reply = {.len_param = sizeof(uint64_t)};
 	struct register_request req;
-	struct cbdma_vdev *vdev;
+	const struct cbdma_bus *bus;
 	uint64_t value = UINT64_MAX;
 
 	if (msg->len_param != sizeof(req))
 		return -1;
 	memcpy(&req, msg->param, sizeof(req)); /* it is not aligned there */
-	vdev = find_vdev(rte_dma_get_dev_id_by_name(req.name));
-	if (vdev != NULL && req.is_write)
-		dm_device_write(vdev->model, req.offset, req.width, req.value);
-	else if (vdev != NULL)
-		value = dm_device_read(vdev->model, req.offset, req.width);
+	bus = find_bus(rte_dma_get_dev_id_by_name(req.name));
+	if (bus != NULL && req.is_write)
+		bus->write(bus->opaque, req.offset, req.width, req.value);
+	else if (bus != NULL)
+		value = bus->read(bus->opaque, req.offset, req.width);
 	rte_strscpy(reply.name, msg->name, sizeof(reply.name));
 	memcpy(reply.param, &value, sizeof(value));
 	return rte_mp_reply(&reply, peer);
@@ -215,10 +225,13 @@ map_memory(struct cbdma_vdev *vdev)
 static int
 cbdma_vdev_dma_map(struct rte_vdev_device *device, void *addr, uint64_t iova, size_t len)
 {
-	struct cbdma_vdev *vdev =
-			find_vdev(rte_dma_get_dev_id_by_name(rte_vdev_device_name(device)));
+	int16_t dev_id = rte_dma_get_dev_id_by_name(rte_vdev_device_name(device));
+	const struct cbdma_bus *bus = find_bus(dev_id);
+	struct cbdma_vdev *vdev = find_vdev(dev_id);
 	int ret = vdev == NULL ? -ENODEV : map(vdev, iova, addr, len);
 
+	if (bus != NULL && cbdma_socket_is(bus))
+		ret = cbdma_socket_dma_map(bus, addr);
 	rte_errno = -ret;
 	return ret;
 }
@@ -312,10 +325,17 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 		if (parse_number(value, 0, 1, &number) != 0)
 			return "0 or 1";
 		args->has_silent = number;
+		return NULL;
+	} else if (strcmp(key, "socket") == 0) {
+		if (value[0] == '\0' || args->socket != NULL)
+			return "the path of a socket, once";
+		args->socket = strdup(value);
+		return args->socket == NULL ? "more memory than there is" : NULL;
 	} else {
 		return "nothing: there is no such argument. There are cpu, version, xfercap, channels,"
-		       " idle, inject, step and silent";
+		       " idle, inject, step, silent and socket";
 	}
+	args->has_model = true;
 	return NULL;
 }
 
@@ -343,7 +363,14 @@ parse_args(const char *name, const char *text, struct vdev_args *args)
 			CBDMA_LOG(ERR, name, "argument %s=%s: takes %s", key, value, takes);
 	}
 	free(copy);
-	return takes == NULL ? 0 : -EINVAL;
+	if (takes != NULL)
+		return -EINVAL;
+	if (args->socket != NULL && args->has_model) {
+		CBDMA_LOG(ERR, name, "arguments \"%s\": with socket= only silent= is the driver's, the"
+			" others are the server's", text);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* Probe */
@@ -408,6 +435,24 @@ fail:
 	return NULL;
 }
 
+/* The way to the device: the model in this process, or a socket. */
+static int
+bus_create(const char *name, int numa_node, struct vdev_args *args, struct cbdma_bus *bus,
+		uint16_t **doorbell)
+{
+	struct cbdma_vdev *vdev;
+
+	if (args->socket != NULL)
+		return cbdma_socket_create(name, args->socket, bus, doorbell);
+	vdev = vdev_create(name, numa_node, args);
+	if (vdev == NULL)
+		return -rte_errno;
+	*bus = (struct cbdma_bus){.read = model_read, .write = model_write,
+		.destroy = vdev_destroy, .opaque = vdev};
+	*doorbell = vdev->doorbell;
+	return 0;
+}
+
 static int
 cbdma_vdev_probe(struct rte_vdev_device *device)
 {
@@ -415,25 +460,21 @@ cbdma_vdev_probe(struct rte_vdev_device *device)
 	struct cbdma_bus bus = {.read = mp_read, .write = mp_write, .opaque = device};
 	struct vdev_args args = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP,
 		.has_silent = true};
-	struct cbdma_vdev *vdev = NULL;
 	uint16_t *doorbell = NULL;
 	int ret;
 
 	if (rte_eal_process_type() == RTE_PROC_PRIMARY) {
 		ret = parse_args(name, rte_vdev_device_args(device), &args);
+		if (ret == 0)
+			ret = bus_create(name, device->device.numa_node, &args, &bus, &doorbell);
+		free(args.socket);
 		if (ret != 0)
 			return ret;
-		vdev = vdev_create(name, device->device.numa_node, &args);
-		if (vdev == NULL)
-			return -rte_errno;
 		/* Once a process; without secondary processes (--in-memory) there is no such thing. */
 		if (rte_mp_action_register(MP_REGISTER, mp_serve) != 0 && rte_errno != EEXIST &&
 				rte_errno != ENOTSUP)
 			CBDMA_LOG(WARNING, name, "secondary processes cannot reach its registers: %s",
 				rte_strerror(rte_errno));
-		bus = (struct cbdma_bus){.read = model_read, .write = model_write,
-			.destroy = vdev_destroy, .opaque = vdev};
-		doorbell = vdev->doorbell;
 	}
 	return cbdma_create(name, &device->device, &bus, doorbell, args.has_silent);
 }
@@ -454,7 +495,7 @@ static struct rte_vdev_driver cbdma_vdev_driver = {
 RTE_PMD_REGISTER_VDEV(dma_cbdma, cbdma_vdev_driver);
 RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma,
 	"cpu=<cpu> version=3.<0-4> xfercap=<12-31> channels=<1-4> idle=spin|yield|sleep "
-	"inject=<fault> step=0|1 silent=0|1");
+	"inject=<fault> step=0|1 silent=0|1 socket=<path>");
 
 /* The model in the application's hands (rte_pmd_cbdma.h) */
 

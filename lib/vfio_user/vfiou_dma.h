@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef VFIOU_DMA_H
+#define VFIOU_DMA_H
+
+/**
+ * @file
+ *
+ * The client's memory: mapped into this process and into the device's IOMMU.
+ */
+
+#include "dm_device.h"
+#include "vfiou_proto.h"
+
+/** A mapping takes one of the kernel's 65530 per process; other functions of the process want
+ * some.
+ */
+#define VFIOU_MAX_MAPS 32768
+
+struct vfiou_dma_region {
+	uint64_t address;
+	uint64_t size;
+	uint8_t *va; /**< NULL: the client gave no file, the device cannot reach it */
+};
+
+struct vfiou_dma {
+	struct dm_device *dev;
+	struct vfiou_dma_region *region; /**< disjoint, by ascending address */
+	size_t count;
+	size_t capacity;
+};
+
+void vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev);
+
+/**
+ * Map memory.
+ *
+ * @param fd
+ *   Its file, the caller's still; -1: none. Then the range is taken note of, and the device faults
+ *   when it accesses it: QEMU maps ranges without a file (firmware, video memory) that no DMA goes
+ * to.
+ * @return 0; -EINVAL: a field is wrong, the file is none or too small; -EEXIST: overlaps another
+ * one;
+ *   -ENOSPC: too many; or what mmap() says.
+ */
+int vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd);
+
+/**
+ * Unmap all regions that lie in a range; with VFIOU_DMA_UNMAP_ALL, all there are.
+ *
+ * @return 0; -EINVAL: a field is wrong, or the range cuts a region; -ENOENT: there is none.
+ */
+int vfiou_dma_unmap(struct vfiou_dma *dma, const struct vfiou_dma_unmap *unmap);
+
+/** Unmap everything, and give back the memory of the list. */
+void vfiou_dma_release(struct vfiou_dma *dma);
+
+/**
+ * Have accesses to memory that the client has taken away (by making its file shorter) read zeros,
+ * where the process would be ended by SIGBUS. Once a process, before any memory is mapped.
+ */
+void vfiou_dma_guard(void);
+
+/** How often the guard had to step in. */
+unsigned int vfiou_dma_guarded(void);
+
+#endif /* VFIOU_DMA_H */

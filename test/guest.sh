@@ -1,0 +1,392 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Boots real guests with the served device as a PCI device and has other people's drivers drive it:
+# Linux's ioatdma and DPDK's dma_ioat, and then our dma_cbdma. doc/guests.rst tells how it works.
+
+set -euo pipefail
+# shellcheck source=test/setup.sh
+. "$(dirname "$0")/setup.sh"
+
+# In this order, since cases share a boot. Each is a function, case_NAME with _ for -.
+CASES=(ioatdma dma_ioat-vfio dma_cbdma-vfio versions rebind dma_ioat-uio dma_cbdma-uio reboot
+	server-killed)
+
+if [[ ${1-} == -* ]]; then
+	echo "usage: $0 [CASE]..."
+	echo "Runs the cases, or all, in guests of the Debian 13 root: ${CASES[*]}"
+	echo "Prints PASS or FAIL for each; of one that fails, the logs are kept in build/guest-logs."
+	[ "$1" = --help ]
+	exit
+fi
+need_root "running guests"
+[ "$TOP" = /copyengine ] || exec "$TOP/test/debian13.sh" test/guest.sh "$@"
+
+BUILD=$TOP/build/debian13
+LOGS=$TOP/build/guest-logs
+KEPT=/var/lib/copyengine # in the root: what is made once
+VERSIONS=(3.4 3.3 3.2)	 # of the devices 10.0, 11.0 and 12.0 of a guest
+CHANNELS=(2 1 1)
+BOOT_LIMIT=60 # seconds
+
+# --- What a guest is made of
+
+have_vfio_user()
+{
+	qemu-system-x86_64 -device help 2>/dev/null | grep -q vfio-user-pci
+}
+
+# QEMU has vfio-user-pci from 10.1 on; Debian 13's own is 10.0.
+need_qemu()
+{
+	local list=/etc/apt/sources.list.d/backports.list
+
+	! have_vfio_user || return 0
+	say "installing QEMU from Debian 13's backports"
+	awk '$1 == "deb" { print "deb", $2, "trixie-backports main"; exit }' /etc/apt/sources.list >$list
+	run apt-get -qq update || die "apt-get update failed with trixie-backports" \
+		"the mirror must have it: DEBIAN_MIRROR=URL, see test/debian13.sh --help"
+	DEBIAN_FRONTEND=noninteractive run apt-get -qq -o Dpkg::Use-Pty=0 -t trixie-backports \
+		install --no-install-recommends qemu-system-x86 >/dev/null ||
+		die "cannot install qemu-system-x86 from trixie-backports" "see the lines above"
+	have_vfio_user || die "QEMU from trixie-backports has no vfio-user-pci"
+}
+
+# Debian's kernel comes without dmatest, the kernel's own tester of DMA engines: build it, as it is
+# in the source of that very kernel.
+need_dmatest()
+{
+	local dir=$RUN_DIR/dmatest source version
+
+	[ ! -e "$KEPT/dmatest-$KERNEL.ko" ] || return 0
+	need_packages "linux-headers-$KERNEL"
+	say "building dmatest for Linux $KERNEL"
+	version=$(dpkg-query -W -f '${Version}' "linux-image-$KERNEL")
+	source=linux-source-$(echo "$KERNEL" | cut -d . -f 1,2)
+	mkdir "$dir"
+	(cd "$dir" && run apt-get -qq download "$source=$version") ||
+		die "cannot download $source $version"
+	dpkg-deb --fsys-tarfile "$dir"/*.deb | tar -xO "./usr/src/$source.tar.xz" |
+		tar -xJ -C "$dir" --strip-components=3 "$source/drivers/dma/dmatest.c" ||
+		die "no dmatest.c in $source $version"
+	echo "obj-m := dmatest.o" >"$dir/Makefile"
+	run make -C "/lib/modules/$KERNEL/build" M="$dir" modules >"$dir/log" 2>&1 ||
+		die "cannot build dmatest" "$(tail "$dir/log")"
+	strip --strip-debug "$dir/dmatest.ko"
+	mkdir -p "$KEPT"
+	cp "$dir/dmatest.ko" "$KEPT/dmatest-$KERNEL.ko"
+	rm -r "$dir"
+}
+
+# The libraries of a program or plugin, as files.
+libraries_of()
+{
+	ldd "$@" | awk '/=> \// { print $3 } /^[ \t]*\// { print $1 }' | grep -v ':$' | sort -u
+}
+
+# make_initramfs FILE: busybox as a system, modules, DPDK's programs, drivers and ours. libgcc_s is
+# what glibc loads to end a thread.
+make_initramfs()
+{
+	local dir=$RUN_DIR/root modules module file drivers programs
+	local pmds=(/usr/lib/*/dpdk/pmds-*)
+
+	drivers=("${pmds[0]}"/librte_{bus_pci,bus_vdev,mempool_ring,dma_ioat}.so.??)
+	programs=(/usr/bin/dpdk-test /usr/bin/dpdk-test-dma-perf)
+	modules=$dir/lib/modules/$KERNEL
+
+	mkdir -p "$dir"/{bin,dev,proc,sys,usr/bin,lib/copyengine,lib64,"${pmds[0]}"} "$modules"
+	cp "$TOP/test/guest/init" "$dir/init"
+	cp /bin/busybox "${programs[@]}" "$dir/bin"
+	ln -s busybox "$dir/bin/sh"
+	cp "$BUILD/drivers/dma/cbdma/librte_dma_cbdma.so" "$dir/lib/copyengine"
+	libraries_of "${programs[@]}" "${drivers[@]}" \
+		"$BUILD/drivers/dma/cbdma/librte_dma_cbdma.so" | xargs -I{} cp -L {} "$dir/lib"
+	cp -L /lib64/ld-linux-x86-64.so.2 "$dir/lib64"
+	# Programs are linked with some of the drivers: the same file must be found both ways.
+	cp -L "${drivers[@]}" /lib/x86_64-linux-gnu/libgcc_s.so.1 "$dir/lib"
+	for file in "${drivers[@]}"; do
+		ln -s "/lib/${file##*/}" "$dir/${file%.*}" # .so: EAL looks for these
+	done
+
+	for module in ioatdma vfio-pci vfio_iommu_type1 uio_pci_generic; do
+		modprobe -S "$KERNEL" --show-depends $module
+	done | awk '$1 == "insmod" { print $2 }' | sort -u | while read -r file; do
+		xz -dc "$file" >"$modules/$(basename "$file" .xz)"
+	done
+	cp "$KEPT/dmatest-$KERNEL.ko" "$modules/dmatest.ko"
+	depmod -b "$dir" "$KERNEL" 2>/dev/null
+	(cd "$dir" && find . | cpio -o -H newc --quiet) >"$1"
+	rm -r "$dir"
+}
+
+# --- A guest and its devices
+
+QEMU=
+SERVERS=()
+
+# serve NUMBER: (re)start the server of a device.
+serve()
+{
+	local n=$1 socket=$RUN_DIR/$1.sock
+
+	rm -f "$socket"
+	setpriv --pdeathsig KILL "$BUILD/app/dma-deviced/dma-deviced" --socket "$socket" \
+		--device "cbdma,version=${VERSIONS[n]},channels=${CHANNELS[n]}" --latency 200 \
+		</dev/null >>"$RUN_DIR/server-$n.log" 2>&1 &
+	SERVERS[n]=$!
+	wait_for 5 test -S "$socket" || {
+		REASON="dma-deviced does not come up: $(tail -n 1 "$RUN_DIR/server-$n.log")"
+		return 1
+	}
+}
+
+# wait_for SECONDS COMMAND...
+wait_for()
+{
+	local end=$((SECONDS + $1))
+	shift
+
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
+stop_guest()
+{
+	local pid
+
+	for pid in $QEMU "${SERVERS[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || continue
+		wait "$pid" 2>/dev/null || true
+	done
+	QEMU=
+	SERVERS=()
+	BOOTED=
+}
+at_exit stop_guest
+
+# boot iommu|plain: unless that guest is running.
+BOOTED=
+boot()
+{
+	local kind=$1 n args=() append="console=ttyS0 loglevel=6 hugepages=96 panic=-1"
+
+	[ "$BOOTED" != "$kind" ] || return 0
+	stop_guest
+	rm -f "$RUN_DIR"/*.log "$RUN_DIR"/control.*
+	mkfifo "$RUN_DIR/control.in" "$RUN_DIR/control.out"
+	exec 4<>"$RUN_DIR/control.in" 5<>"$RUN_DIR/control.out"
+
+	case $kind in
+	iommu)
+		args=(-machine kernel-irqchip=split -device "intel-iommu,caching-mode=on,aw-bits=48")
+		append+=" intel_iommu=on"
+		;;
+	plain) append+=" intel_iommu=off" ;;
+	esac
+	for n in "${!VERSIONS[@]}"; do
+		serve "$n" || return 1
+		args+=(-device "{\"driver\":\"vfio-user-pci\",\"addr\":\"1$n.0\",\"socket\":{\"type\":\"unix\",\"path\":\"$RUN_DIR/$n.sock\"}}")
+	done
+
+	setpriv --pdeathsig KILL qemu-system-x86_64 -nodefaults -no-user-config -display none \
+		-machine q35,accel=tcg,memory-backend=memory -cpu max,la57=off -smp 1 -m 768M \
+		-object memory-backend-memfd,id=memory,size=768M,share=on \
+		-kernel "/boot/vmlinuz-$KERNEL" -initrd "$RUN_DIR/initramfs" -append "$append" \
+		-serial "file:$RUN_DIR/console.log" \
+		-chardev "pipe,id=control,path=$RUN_DIR/control" -serial chardev:control \
+		"${args[@]}" </dev/null >"$RUN_DIR/qemu.log" 2>&1 &
+	QEMU=$!
+	hear $BOOT_LIMIT || return 1
+	[[ $HEARD == ready* ]] || {
+		REASON="the guest says: $HEARD"
+		return 1
+	}
+	BOOTED=$kind
+}
+
+# hear SECONDS: the guest's next line, in HEARD.
+hear()
+{
+	local end=$((SECONDS + $1)) part
+
+	HEARD=
+	while [ $SECONDS -lt $end ]; do
+		part= # of a line, when the time is up
+		if read -r -t 1 -u 5 part; then
+			HEARD+=${part%$'\r'}
+			return 0
+		fi
+		HEARD+=$part
+		kill -0 "$QEMU" 2>/dev/null || {
+			REASON="QEMU has ended: $(tail -n 1 "$RUN_DIR/qemu.log")"
+			return 1
+		}
+	done
+	REASON="nothing heard from the guest in $1 s"
+	return 1
+}
+
+# guest SECONDS COMMAND...: run a function of test/guest/init in the guest. A guest that has not
+# answered is of no more use.
+guest()
+{
+	local limit=$1
+	shift
+
+	echo "$*" >&4
+	hear "$limit" || {
+		REASON+=" ($*)"
+		BOOTED=
+		return 1
+	}
+	case $HEARD in
+	"done") ;;
+	failed*)
+		REASON="${HEARD#failed } ($*)"
+		return 1
+		;;
+	*)
+		REASON="the guest says $HEARD ($*)"
+		BOOTED=
+		return 1
+		;;
+	esac
+}
+
+# --- Cases
+
+DEVICE=(0000:00:10.0 0000:00:11.0 0000:00:12.0)
+COPIES=1000 # of dmatest
+OURS=with-plugin
+
+case_ioatdma()
+{
+	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" $COPIES
+}
+
+# dpdk DEVICE DRIVER IOVA-MODE [PLUGIN]
+dpdk()
+{
+	guest 20 bind "$1" "$2" &&
+		guest 60 autotest "$1" "$3" "${4-}" &&
+		guest 30 perf "$1" "$3" 4096 "${4-}"
+}
+
+case_dma_ioat_vfio()
+{
+	boot iommu && dpdk "${DEVICE[0]}" vfio-pci va
+}
+
+case_dma_cbdma_vfio()
+{
+	boot iommu && dpdk "${DEVICE[0]}" vfio-pci va $OURS &&
+		guest 30 perf "${DEVICE[0]}" va 4096 $OURS 4 1 &&
+		guest 30 perf "${DEVICE[0]}" va 4096 $OURS 1 4
+}
+
+case_dma_ioat_uio()
+{
+	boot plain && dpdk "${DEVICE[0]}" uio_pci_generic pa
+}
+
+case_dma_cbdma_uio()
+{
+	boot plain && dpdk "${DEVICE[0]}" uio_pci_generic pa $OURS &&
+		guest 30 perf "${DEVICE[0]}" pa 4096 $OURS 4 1
+}
+
+case_versions()
+{
+	local n
+
+	boot iommu || return 1
+	for n in 1 2; do
+		guest 60 ioatdma "${DEVICE[n]}" "${CHANNELS[n]}" $COPIES &&
+			dpdk "${DEVICE[n]}" vfio-pci va $OURS &&
+			guest 30 perf "${DEVICE[n]}" va 4096 $OURS 4 1 || return 1
+	done
+}
+
+case_rebind()
+{
+	local i
+
+	boot iommu || return 1
+	for i in 1 2 3; do
+		guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20 &&
+			guest 20 bind "${DEVICE[0]}" none &&
+			guest 20 bind "${DEVICE[0]}" vfio-pci &&
+			guest 30 perf "${DEVICE[0]}" va 1024 $OURS || return 1
+	done
+}
+
+case_reboot()
+{
+	boot plain && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20 || return 1
+	# in use by a driver when the guest goes down
+	echo "reboot -f" >&4
+	hear $BOOT_LIMIT || return 1
+	[[ $HEARD == ready* ]] || {
+		REASON="the guest does not come back: $HEARD"
+		return 1
+	}
+	guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20
+}
+
+kill_server()
+{
+	kill -KILL "${SERVERS[$1]}"
+	wait "${SERVERS[$1]}" 2>/dev/null || true
+}
+
+# QEMU does not connect anew: the device is gone for the guest, which has to live on. Under load
+# QEMU 11.1 may abort (an assertion of its own, error_setv()), which is no hang either. The next
+# guest finds the restarted server's device as good as new.
+case_server_killed()
+{
+	boot iommu && guest 20 bind "${DEVICE[0]}" vfio-pci || return 1
+	kill_server 0
+	guest 30 gone "${DEVICE[0]}" va $OURS || return 1
+	stop_guest
+
+	boot iommu && guest 20 bind "${DEVICE[0]}" vfio-pci &&
+		guest 20 load "${DEVICE[0]}" va $OURS || return 1
+	sleep 2
+	kill_server 0
+	guest 60 loaded || ! kill -0 "$QEMU" 2>/dev/null || return 1
+	stop_guest
+
+	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20
+}
+
+# --- The run
+
+need_packages linux-image-amd64 busybox-static cpio kmod xz-utils
+KERNEL=$(basename "$(printf '%s\n' /lib/modules/*/kernel | sort -V | tail -n 1 | xargs dirname)")
+make_run_dir
+need_qemu
+need_dmatest
+[ -x "$BUILD/app/dma-deviced/dma-deviced" ] || die "no dma-deviced in $BUILD/app/dma-deviced"
+say "making the guests' file system"
+make_initramfs "$RUN_DIR/initramfs"
+
+[ $# -gt 0 ] || set -- "${CASES[@]}"
+failed=0
+for name in "$@"; do
+	[[ " ${CASES[*]} " == *" $name "* ]] || die "there is no case $name" "there are: ${CASES[*]}"
+	start=$SECONDS
+	REASON=
+	if "case_${name//-/_}"; then
+		echo "PASS $name ($((SECONDS - start)) s)"
+	else
+		failed=$((failed + 1))
+		mkdir -p "$LOGS/$name"
+		cp "$RUN_DIR"/*.log "$LOGS/$name"
+		echo "FAIL $name ($((SECONDS - start)) s): $REASON"
+		stop_guest
+	fi
+done
+[ $failed -eq 0 ]
