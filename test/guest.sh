@@ -347,9 +347,9 @@ kill_server()
 # guest finds the restarted server's device as good as new.
 case_server_killed()
 {
-	boot iommu && guest 20 bind "${DEVICE[0]}" vfio-pci || return 1
+	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20 || return 1
 	kill_server 0
-	guest 30 gone "${DEVICE[0]}" va $OURS || return 1
+	guest 30 gone "${DEVICE[0]}" || return 1
 	stop_guest
 
 	boot iommu && guest 20 bind "${DEVICE[0]}" vfio-pci &&
