@@ -356,7 +356,7 @@ case_server_killed()
 		guest 20 load "${DEVICE[0]}" va $OURS || return 1
 	sleep 2
 	kill_server 0
-	guest 60 loaded || ! kill -0 "$QEMU" 2>/dev/null || return 1
+	{ guest 60 loaded || ! kill -0 "$QEMU" || return 1; } 2>/dev/null # bash tells of the abort
 	stop_guest
 
 	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20

@@ -92,6 +92,20 @@ count(void (*phase)(void))
 	return steps - before;
 }
 
+/* Not counted. */
+static void
+wait_idle(void)
+{
+	enum rte_dma_vchan_status status = RTE_DMA_VCHAN_ACTIVE;
+	unsigned int tries;
+
+	for (tries = 0; tries < 5000 && status == RTE_DMA_VCHAN_ACTIVE; tries++) {
+		usleep(200);
+		if (rte_dma_vchan_status(dev_id, 0, &status) != 0)
+			status = RTE_DMA_VCHAN_ACTIVE;
+	}
+}
+
 static void
 die(const char *what)
 {
@@ -129,7 +143,7 @@ main(int argc, char **argv)
 		base += count(nothing);
 		enqueues += count(enqueue);
 		submits += count(submit);
-		usleep(2000);
+		wait_idle();
 		polls += count(poll_all);
 	}
 	if (failures != 0)
