@@ -53,6 +53,46 @@ check()
 	esac
 }
 
+# suite NAME BUILD [MESON TEST OPTION]...: meson's tests, each of which counts
+suite()
+{
+	local name=$1 dir=$TOP/build/$2 log line start=$SECONDS
+	shift 2
+
+	[[ $name =~ $pattern ]] || return 0
+	log=$LOGS/${name//[^A-Za-z0-9.]/-}.log
+	say "$name"
+	rm -f "$dir/meson-logs/testlog.json"
+	# gcc 12's TSan cannot have as much address space randomisation as newer kernels do
+	run timeout -k 10 $((2 * LIMIT)) setarch -R meson test -C "$dir" --no-rebuild "$@" \
+		</dev/null >"$log" 2>&1 || true
+	while read -r line; do
+		case $line in
+		"OK "*) passed=$((passed + 1)) ;;
+		"SKIP "*)
+			skipped=$((skipped + 1))
+			echo "    SKIPPED: ${line#SKIP }"
+			;;
+		*)
+			failed=$((failed + 1))
+			echo "    FAILED: $line"
+			echo "    $log, $dir/meson-logs/testlog.txt"
+			;;
+		esac
+	done < <(/usr/bin/python3 -c '
+import json, sys
+try:
+    results = [json.loads(line) for line in open(sys.argv[1])]
+except OSError:
+    results = []
+for r in results:
+    lines = (r.get("stdout") or "").strip().splitlines() or [""]
+    print(r["result"], r["name"] if r["result"] == "OK" else r["name"] + ": " + lines[-1])
+if not results:
+    print("ERROR no test was run")' "$dir/meson-logs/testlog.json")
+	echo "    ($((SECONDS - start)) s)"
+}
+
 # build DIR COMPILER [MESON OPTION]...: anew, with warnings as errors
 build()
 {
@@ -64,16 +104,9 @@ build()
 	ninja -C "$dir"
 }
 
-unit_tests()
-{
-	meson test -C "$TOP/build/$1" --print-errorlogs
-}
-
-sanitized_unit_tests()
+sanitized_build()
 {
 	build "$1" gcc -Dbuildtype=debugoptimized "-Db_sanitize=$2"
-	# gcc 12's TSan cannot have as much address space randomisation as newer kernels do
-	setarch -R meson test -C "$TOP/build/$1" --print-errorlogs --timeout-multiplier 5
 }
 
 # The plugin where DPDK looks for drivers, and nothing of DPDK's.
@@ -102,17 +135,19 @@ missing = {("8086", i) for i in ("0e20", "2f20", "6f20", "2021", "0b00")} - ids
 assert not missing, f"missing: {missing}"' <"$info"
 }
 
-debian13_builds()
+# In the Debian 13 root, where meson's tests run as one.
+debian13_build()
 {
-	local compiler
+	rm -rf "$TOP/build/debian13-$1"
+	"$TOP/test/debian13.sh" env CC="$1" meson setup "build/debian13-$1" \
+		-Dwerror=true -Ddriver_sdk=/copyengine/build/driver-sdk-debian13
+	"$TOP/test/debian13.sh" ninja -C "build/debian13-$1"
+}
 
-	for compiler in gcc clang; do
-		rm -rf "$TOP/build/debian13-$compiler"
-		"$TOP/test/debian13.sh" env CC=$compiler meson setup "build/debian13-$compiler" \
-			-Dwerror=true -Ddriver_sdk=/copyengine/build/driver-sdk-debian13
-		"$TOP/test/debian13.sh" ninja -C "build/debian13-$compiler"
-		"$TOP/test/debian13.sh" meson test -C "build/debian13-$compiler" --print-errorlogs
-	done
+debian13_tests()
+{
+	"$TOP/test/debian13.sh" meson test -C build/debian13-gcc --print-errorlogs --no-rebuild \
+		--suite unit --suite driver --suite examples
 }
 
 need_root "running DPDK programs with hugepages"
@@ -120,27 +155,41 @@ command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative)
 [ "$(nproc)" -ge 2 ] ||
 	die "this needs two CPUs, one for the worker and one for the engine: here is $(nproc)"
 need_packages build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-dev dpdk \
-	libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap
+	libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
+	valgrind tmux gnuplot-nox python3-sphinx
 say "obtaining DPDK's driver SDK headers"
 DRIVER_SDK=$("$TOP/drivers/driver-sdk.sh" | tail -n 1)
 reserve_hugepages 256
 mkdir -p "$LOGS"
 cd "$TOP"
 export TOP DRIVER_SDK
-export -f build unit_tests sanitized_unit_tests installs lists_pci_ids debian13_builds
+export -f build sanitized_build installs lists_pci_ids debian13_build debian13_tests
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
-	test/*.sh test/bench/*.sh test/guest/init
+	test/*.sh test/bench/*.sh test/shell/*.sh test/guest/init
+check "doc: Sphinx" sphinx-build -q -W doc build/doc
 check "build: gcc" build gcc gcc
 check "build: clang" build clang clang
 check "build: without the model" build no-model gcc -Dmodel=disabled
 check "install: meson install" installs
 check "plugin: dpdk-pmdinfo lists its PCI ids" lists_pci_ids gcc
-check "unit tests" unit_tests gcc
-check "unit tests: ASan, UBSan" sanitized_unit_tests asan address,undefined
-check "unit tests: TSan" sanitized_unit_tests tsan thread
+suite "unit tests" gcc --suite unit --suite driver
+suite "soak" gcc --suite soak
+suite "lib/copyengine" gcc --suite copyengine
+suite "dma-shell" gcc --suite shell
+suite "examples" gcc --suite examples
+check "build: ASan, UBSan" sanitized_build asan address,undefined
+suite "unit tests: ASan, UBSan" asan --suite unit --suite driver --suite copyengine \
+	--timeout-multiplier 5
+check "build: TSan" sanitized_build tsan thread
+suite "unit tests: TSan" tsan --suite unit --suite driver --timeout-multiplier 5
+check "instructions of the data path" test/bench/driver_instructions.sh \
+	build/gcc/test/bench/driver_bench
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
-check "Debian 13: build, unit tests" debian13_builds
+check "dpdk-test: dmadev_autotest, device in another process" test/autotest.sh build/gcc socket
+check "Debian 13: build with gcc" debian13_build gcc
+check "Debian 13: build with clang" debian13_build clang
+check "Debian 13: unit tests, examples" debian13_tests
 check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
 	test/autotest.sh build/debian13
 check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Runs DPDK's own dmadev_autotest on dma_cbdma with its device model. Passes when DPDK's program
-# says so and no part was skipped that the device can take.
+# Runs DPDK's own dmadev_autotest on dma_cbdma with its device model: in dpdk-test's own process, or
+# served by a dma-deviced. Passes when DPDK's program says so and no part was skipped that the device
+# can take.
 
 set -euo pipefail
 # shellcheck source=test/setup.sh
 . "$(dirname "$0")/setup.sh"
 
-if [ $# -ne 1 ] || [[ $1 == -* ]]; then
-	echo "usage: $0 BUILD"
+if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* ]] || [ "${2-socket}" != socket ]; then
+	echo "usage: $0 BUILD [socket]"
 	[ "${1-}" = --help ]
 	exit
 fi
@@ -18,10 +19,22 @@ reserve_hugepages 128
 stage_plugin "$1"
 mount_hugepages
 log=$RUN_DIR/log
+device=dma_cbdma0,cpu=1,silent=0
+
+if [ "${2-}" = socket ]; then
+	"$1/app/dma-deviced/dma-deviced" --socket "$RUN_DIR/socket" --cpu 1 \
+		--device cbdma,doorbell-bar=on &
+	at_exit "kill $!; wait $!"
+	for _ in {1..100}; do
+		[ ! -S "$RUN_DIR/socket" ] || break
+		sleep 0.1
+	done
+	device=dma_cbdma0,socket=$RUN_DIR/socket,silent=0
+fi
 
 # The error tests run with IOVAs that are addresses only.
 DPDK_TEST=dmadev_autotest run timeout -k 5 300 dpdk-test -l 0 --no-pci --no-telemetry \
-	--iova-mode=va --huge-dir "$HUGE_DIR" -d "$PLUGIN" --vdev=dma_cbdma0,cpu=1,silent=0 \
+	--iova-mode=va --huge-dir "$HUGE_DIR" -d "$PLUGIN" "--vdev=$device" \
 	</dev/null >"$log" 2>"$log.err" || die "dpdk-test fails" "$(tr '\r' '\n' <"$log" |
 	cat - "$log.err" | grep -v '^Ops submitted' | tail -n 30)"
 

@@ -603,7 +603,7 @@ dm_cbdma_create(const struct dm_cbdma_config *config, const char **error)
 		cbdma_destroy(&cb->dev);
 		return NULL;
 	}
-	cb->copy = dm_copy_select();
+	dm_copier_init(&cb->copier);
 	cb->read_tlb.perm = DM_READ;
 	cb->write_tlb.perm = DM_WRITE;
 	for (i = 0; i < complete.channels; i++) {

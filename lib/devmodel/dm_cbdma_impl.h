@@ -75,7 +75,7 @@ struct dm_cbdma {
 	struct cbdma_channel channel[DM_CBDMA_MAX_CHANNELS];
 	unsigned int next_channel; /**< whose turn it is */
 
-	dm_copy_fn copy;
+	struct dm_copier copier;
 	uint64_t generation; /**< of the IOMMU, when the translation caches were last known right */
 	struct dm_tlb read_tlb;
 	struct dm_tlb write_tlb;

@@ -20,13 +20,13 @@
 #define BATCH 32
 
 /* Bytes after which a batch ends, so that long operations are reported as they finish. */
-#define BATCH_BYTES (256u << 10)
+#define BATCH_BYTES (512u << 10)
 
 /* Descriptors that are prefetched ahead of the one that is decoded. */
-#define FETCH_AHEAD 8
+#define FETCH_AHEAD 32
 
-/* Bytes of an operation that are prefetched when it is decoded. */
-#define PREFETCH_BYTES 256
+/* Copies up to so many bytes are prefetched as a whole when they are decoded. */
+#define PREFETCH_MAX 256
 
 #define DESC_SIZE sizeof(struct cbdma_desc)
 
@@ -44,6 +44,7 @@ struct batch {
 	unsigned int descs; /**< fetched and good; null descriptors make no op */
 	uint32_t fences;    /**< bit n: a fence lies behind op n - 1 */
 	uint32_t controls;  /**< control words of all, or'ed */
+	uint64_t bytes;	    /**< to be copied or filled */
 	uint64_t last;	    /**< address of the last one */
 	uint64_t marked;    /**< address of the last one with CBDMA_DESC_COMPLETION; 0: none */
 	uint32_t chanerr;   /**< why the one behind the last cannot be run; 0: it was not tried */
@@ -130,10 +131,29 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, str
 		b->whole.dst = d.dst;
 		b->whole.len = d.size;
 		b->whole.fill = fill;
+		b->bytes += d.size;
 		return 0;
 	}
+	b->bytes += d.size;
 	b->ops++;
 	return 0;
+}
+
+/* Ask for the data of a copy: all of a short one; of a long one the first line, as the rest would push
+ * out what others have asked for before it is used.
+ */
+static inline void
+prefetch_data(const struct dm_cbdma *cb, const uint8_t *src, const uint8_t *dst, uint32_t len)
+{
+	const bool wants_dst = dm_copier_wants_dst(&cb->copier, len);
+	uint32_t i = 0;
+
+	do {
+		__builtin_prefetch(src + i, 0);
+		if (wants_dst)
+			__builtin_prefetch(dst + i, 1);
+		i += 64;
+	} while (i < len && len <= PREFETCH_MAX);
 }
 
 /* Decode a descriptor of the common kind, a copy all of whose translations are cached.
@@ -153,12 +173,12 @@ decode_fast(const struct dm_cbdma *cb, struct batch *b, uint32_t slow, uint32_t 
 	if (__builtin_expect((d.control & slow) != 0 || d.size - 1 >= max_size || src == NULL ||
 					    dst == NULL, 0))
 		return false;
-	__builtin_prefetch(src, 0);
-	__builtin_prefetch(dst, 1);
+	prefetch_data(cb, src, dst, d.size);
 	out->dst = dst;
 	out->src = src;
 	out->len = d.size;
 	out->fill = 0;
+	b->bytes += d.size;
 	b->ops++;
 	return true;
 }
@@ -210,11 +230,12 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	uint32_t slow = ~DESC_PLAIN | (can_complete(cb, ch) ? 0 : CBDMA_DESC_COMPLETION);
 	uint32_t max_size = 1u << cb->config.xfercap;
 	const volatile struct cbdma_desc *desc;
-	uint64_t addr = 0, room, bytes = 0;
+	uint64_t addr = 0, room;
 	unsigned int n = 0;
 
 	b->ops = 0;
 	b->fences = b->controls = 0;
+	b->bytes = 0;
 	b->marked = 0;
 	b->split = false;
 	b->chanerr = next_address(cb, ch, &addr);
@@ -246,8 +267,7 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 			b->marked = addr;
 		if (d.control & CBDMA_DESC_FENCE)
 			b->fences |= 1u << (b->ops % BATCH);
-		bytes += d.size;
-		if (n == want || bytes >= BATCH_BYTES || __builtin_expect(b->split, 0)) {
+		if (n == want || b->bytes >= BATCH_BYTES || __builtin_expect(b->split, 0)) {
 			ch->started = true;
 			ch->cdar = addr;
 			break;
@@ -287,7 +307,7 @@ copy_split(struct dm_cbdma *cb, const struct batch *b)
 			src += n;
 		}
 		op.len = n;
-		cb->copy(&op, 1);
+		cb->copier.cached(&op, 1);
 		dst += n;
 		left -= n;
 	}
@@ -305,7 +325,7 @@ copy_reordered(struct dm_cbdma *cb, const struct batch *b)
 		while (end < b->ops && (b->fences & (1u << end)) == 0)
 			end++;
 		for (i = end; i > first; i--)
-			cb->copy(&b->op[i - 1], 1);
+			cb->copier.cached(&b->op[i - 1], 1);
 		first = end;
 	}
 }
@@ -373,9 +393,10 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 			else if (cb->config.reorder)
 				copy_reordered(cb, &b);
 			else
-				cb->copy(b.op, b.ops);
+				dm_copier_run(&cb->copier, b.op, b.ops, b.bytes);
 			complete(cb, ch, &b);
 			done += b.descs;
+			bytes += b.bytes;
 		}
 		if (b.chanerr != 0)
 			cbdma_halt(cb, ch, b.chanerr);

@@ -11,6 +11,7 @@
  * Moving the bytes: runs a batch of operations whose addresses have been translated.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** A copy or a fill, translated and checked: it cannot fail any more. */
@@ -27,7 +28,37 @@ struct dm_op {
 /** Run n operations in order. Source and destination of a copy may overlap, with any result. */
 typedef void (*dm_copy_fn)(const struct dm_op *ops, unsigned int n);
 
-/** The fastest way that this CPU has. */
-dm_copy_fn dm_copy_select(void);
+/** Shortest copy whose destination may be written past the caches. */
+#define DM_STREAM_MIN 512
+
+/**
+ * Chooses between two ways to run a batch.
+ *
+ * Long copies can be written through the caches, or past them straight to memory ("streamed"). Which
+ * is faster is the machine's business: written past the caches, a line need not be read first, but
+ * what lies in a cache already is written there faster. So both are timed, the better one is used, and
+ * the other one is tried again now and then.
+ */
+struct dm_copier {
+	dm_copy_fn cached;
+	dm_copy_fn streamed; /**< NULL: this CPU has no such way */
+	bool stream;	     /**< what to do with the next batch */
+	uint32_t batches;    /**< timed so far */
+	uint64_t cost[2];    /**< of either way, [stream]: cycles per 64 KB, averaged; 0: not known */
+};
+
+/** Set up a copier with the fastest ways that this CPU has. */
+void dm_copier_init(struct dm_copier *copier);
+
+/** Run n operations, bytes long together. */
+void dm_copier_run(struct dm_copier *copier, const struct dm_op *ops, unsigned int n,
+		uint64_t bytes);
+
+/** Whether to ask for the destination's lines ahead of a copy of len bytes. */
+static inline bool
+dm_copier_wants_dst(const struct dm_copier *copier, uint32_t len)
+{
+	return len < DM_STREAM_MIN || !copier->stream;
+}
 
 #endif /* DM_COPY_H */

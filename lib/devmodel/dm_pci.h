@@ -24,8 +24,8 @@ struct dm_pci_bar {
 	bool is_64bit; /**< takes the place of the next one, too */
 
 	/**
-	 * Memory that the model and whoever has the file map: a plain store is all it takes. NULL: the
-	 * device's registers, dm_device_read() and dm_device_write(); one BAR at most has them.
+	 * Memory that the model and whoever has the file map: a plain store is all it takes. NULL:
+	 * the device's registers, dm_device_read() and dm_device_write(); one BAR at most has them.
 	 */
 	void *memory;
 	int fd; /**< file of memory; it cannot be shrunk */
@@ -69,8 +69,8 @@ bool dm_pci_config_read(struct dm_device *dev, unsigned int offset, uint32_t *va
 bool dm_pci_config_write(struct dm_device *dev, unsigned int offset, uint32_t mask, uint32_t value);
 
 /**
- * Bus Master Enable. While it is off the device keeps still: it reads and writes no memory, and what
- * was announced to it waits. A device that no bus cares for has it on.
+ * Bus Master Enable. While it is off the device keeps still: it reads and writes no memory, and
+ * what was announced to it waits. A device that no bus cares for has it on.
  */
 void dm_pci_set_bus_master(struct dm_device *dev, bool enabled);
 

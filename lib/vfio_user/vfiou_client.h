@@ -11,8 +11,8 @@
  * The other end of the socket: a driver in this process, a PCI function served by another one.
  *
  * Each call sends one message and waits for its reply, for a bounded time. A server that does not
- * answer, or answers nonsense, is as good as gone: the connection is closed and every call from then
- * on returns -ENOTCONN. Not thread-safe.
+ * answer, or answers nonsense, is as good as gone: the connection is closed and every call from
+ * then on returns -ENOTCONN. Not thread-safe.
  */
 
 #include <stdbool.h>

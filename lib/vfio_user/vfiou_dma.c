@@ -3,11 +3,13 @@
  */
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vfiou_dma.h"
@@ -56,18 +58,20 @@ reserve_region(struct vfiou_dma *dma)
 }
 
 /* The file may be shorter tomorrow (vfiou_dma_guard()), but not from the start. Only regular files,
- * which shared memory is too: mapping a device could do anything.
+ * which shared memory is too: mapping a device could do anything. Not of a file system that is some
+ * process's, which could keep the thread that runs the device waiting for a page.
  */
 static int
 map_file(const struct vfiou_dma_map *map, int fd, uint8_t **va)
 {
 	int prot = PROT_READ;
+	struct statfs fs;
 	struct stat st;
 	void *mem;
 
-	if (fstat(fd, &st) != 0)
+	if (fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size < 0)
+	if (!S_ISREG(st.st_mode) || st.st_size < 0 || fs.f_type == FUSE_SUPER_MAGIC)
 		return -EINVAL;
 	if (map->offset > (uint64_t)st.st_size || map->size > st.st_size - map->offset)
 		return -EINVAL;

@@ -14,7 +14,9 @@
 #include "dm_device.h"
 #include "vfiou_proto.h"
 
-/** A mapping takes one of the kernel's 65530 per process; other functions of the process want some. */
+/** A mapping takes one of the kernel's 65530 per process; other functions of the process want
+ * some.
+ */
 #define VFIOU_MAX_MAPS 32768
 
 struct vfiou_dma_region {
@@ -37,8 +39,10 @@ void vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev);
  *
  * @param fd
  *   Its file, the caller's still; -1: none. Then the range is taken note of, and the device faults
- *   when it accesses it: QEMU maps ranges without a file (firmware, video memory) that no DMA goes to.
- * @return 0; -EINVAL: a field is wrong, the file is none or too small; -EEXIST: overlaps another one;
+ *   when it accesses it: QEMU maps ranges without a file (firmware, video memory) that no DMA goes
+ * to.
+ * @return 0; -EINVAL: a field is wrong, the file is none or too small; -EEXIST: overlaps another
+ * one;
  *   -ENOSPC: too many; or what mmap() says.
  */
 int vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd);

@@ -83,8 +83,8 @@ send_message(struct vfiou_irq *irq, unsigned int vector)
 	signal_event(irq->msix_fd[vector]);
 }
 
-/* With the lock held. A level, so it is told once and then again when the client has unmasked it and
- * it is still there.
+/* With the lock held. A level, so it is told once and then again when the client has unmasked it
+ * and it is still there.
  */
 static void
 assert_pin(struct vfiou_irq *irq)

@@ -10,8 +10,8 @@
  *
  * Interrupts of a function: from the device model to the event file descriptors of the client.
  *
- * The device raises them from the thread that runs it, the client sets them up from the server's, so
- * there is a lock. It is the last one to be taken: nothing is called with it held.
+ * The device raises them from the thread that runs it, the client sets them up from the server's,
+ * so there is a lock. It is the last one to be taken: nothing is called with it held.
  */
 
 #include <pthread.h>
@@ -53,7 +53,9 @@ void vfiou_irq_set_pin(struct vfiou_irq *irq, int fd);
 
 void vfiou_irq_mask_msix(struct vfiou_irq *irq, unsigned int vector, bool mask);
 
-/** @param asserted What the device does with its pin, as asked before: an interrupt to come, then. */
+/** @param asserted What the device does with its pin, as asked before: an interrupt to come,
+ * then.
+ */
 void vfiou_irq_mask_pin(struct vfiou_irq *irq, bool mask, bool asserted);
 
 /** Pending bits of all vectors. */

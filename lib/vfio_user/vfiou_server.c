@@ -251,7 +251,8 @@ watch_memory(struct vfiou_server *server)
 	if (guarded == server->guarded)
 		return;
 	server->guarded = guarded;
-	log_line(&server->config, "memory that a client shares was gone when the device came for it");
+	log_line(&server->config, "%s",
+		"memory that a client shares was gone when the device came for it");
 }
 
 /* Receive what there is, at most so many messages that others get their turn. */

@@ -10,8 +10,8 @@
  *
  * Serves a device model as a PCI function over a socket, to one client at a time.
  *
- * The client is not trusted: whatever it sends, it gets an error for an answer or is hung up on, and
- * the next one finds the function as after power-on.
+ * The client is not trusted: whatever it sends, it gets an error for an answer or is hung up on,
+ * and the next one finds the function as after power-on.
  */
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@
 struct vfiou_server;
 
 struct vfiou_server_config {
-	const char *path;      /**< of the socket; a file there that is nobody's socket is refused */
+	const char *path;      /**< of the socket; a file there that is no socket is refused */
 	struct dm_device *dev; /**< a PCI function (dm_pci.h); it must outlive the server */
 	bool verbose;	       /**< log messages, too, not only what an operator cares about */
 
@@ -34,7 +34,8 @@ struct vfiou_server_config {
  * Create a server; it listens when this returns.
  *
  * @return 0; -EINVAL: the device is no PCI function, or the path is too long; -EADDRINUSE: someone
- *   serves that socket, or the file is none; or another errno, negative. The reason has been logged.
+ *   serves that socket, or the file is none; or another errno, negative. The reason has been
+ * logged.
  */
 int vfiou_server_create(const struct vfiou_server_config *config, struct vfiou_server **server);
 

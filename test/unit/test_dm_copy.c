@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-/* Its variants for instruction sets are its own; dm_copy_select() only ever gives the best. */
+/* Its variants for instruction sets are its own; a copier only ever takes the best. */
 #include "dm_copy.c"
 
 #define GUARD 128
@@ -140,16 +140,64 @@ test_batch(void **state)
 	}
 }
 
+/* Run a batch of n copies of len bytes each with a copier, assert that they are right. */
 static void
-test_select(void **state)
+run_copier(struct dm_copier *copier, unsigned int n, uint32_t len)
 {
-	struct dm_op op = {.dst = got + GUARD, .src = source, .len = 1000};
-	struct variant selected = {.fn = dm_copy_select()};
+	struct dm_op ops[32] = {0};
+	unsigned int i;
+
+	memset(expected, 0xee, sizeof(expected));
+	memset(got, 0xee, sizeof(got));
+	for (i = 0; i < n; i++) {
+		ops[i] = (struct dm_op){
+			.dst = got + GUARD + i * len, .src = source + 7 * i, .len = len};
+		memcpy(expected + GUARD + i * len, source + 7 * i, len);
+	}
+	dm_copier_run(copier, ops, n, (uint64_t)n * len);
+	assert_memory_equal(got, expected, sizeof(got));
+}
+
+/* Times long copies, tries both ways, and settles for the better one. */
+static void
+test_copier(void **state)
+{
+	struct dm_copier copier;
+	unsigned int i, streamed = 0;
 
 	(void)state;
-	memset(expected, 0xee, sizeof(expected));
-	memcpy(expected + GUARD, source, 1000);
-	check(&selected, &op, 1);
+	dm_copier_init(&copier);
+	assert_false(copier.stream);
+	assert_true(dm_copier_wants_dst(&copier, 4096));
+	/* Too little; too short; nothing. */
+	run_copier(&copier, 1, 4096);
+	run_copier(&copier, 32, 256);
+	run_copier(&copier, 0, 0);
+	assert_int_equal(copier.batches, 0);
+	if (copier.streamed == NULL)
+		skip();
+	for (i = 0; i < 2 * TRY_EACH; i++) {
+		run_copier(&copier, 8, 4096);
+		streamed += copier.stream;
+	}
+	assert_int_equal(copier.batches, 2 * TRY_EACH);
+	assert_true(copier.cost[0] > 0 && copier.cost[1] > 0);
+	assert_in_range(streamed, 1, 2 * TRY_EACH - 1);
+	/* As measured, it decides. */
+	copier.stream = false;
+	copier.batches = 0;
+	copier.cost[true] = UINT32_MAX;
+	run_copier(&copier, 8, 4096);
+	assert_false(copier.stream);
+	copier.cost[false] = UINT32_MAX;
+	copier.cost[true] = 1;
+	run_copier(&copier, 8, 4096);
+	assert_true(copier.stream);
+	assert_false(dm_copier_wants_dst(&copier, 4096));
+	assert_true(dm_copier_wants_dst(&copier, DM_STREAM_MIN - 1));
+	/* Something slow in between counts four times what was usual, not more. */
+	copier_learn(&copier, 65536, 1000000000);
+	assert_in_range(copier.cost[true], 1, 16);
 }
 
 #define VARIANT_TESTS(v)                                                                           \
@@ -163,14 +211,16 @@ main(void)
 #ifdef __x86_64__
 	static struct variant avx2 = {run_ops_avx2, false};
 	static struct variant avx512 = {run_ops_avx512, false};
+	static struct variant streamed = {run_ops_streamed, true};
 #endif
 	const struct CMUnitTest tests[] = {
 		VARIANT_TESTS(generic),
 #ifdef __x86_64__
 		VARIANT_TESTS(avx2),
 		VARIANT_TESTS(avx512),
+		VARIANT_TESTS(streamed),
 #endif
-		cmocka_unit_test(test_select),
+		cmocka_unit_test(test_copier),
 	};
 
 #ifdef __x86_64__

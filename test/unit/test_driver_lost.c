@@ -14,10 +14,10 @@
 
 #include "test_driver.h"
 
-/* The driver waits for a device 100 ms for each command, of which it gives two. A machine that is
- * busy with other tests adds to that; what must not be is a wait without an end.
+/* Milliseconds that the driver may wait for a device. It gives a command 100; the rest is for a
+ * machine that is busy.
  */
-#define BOUND_MS 5000
+#define BOUND_MS 10000
 
 static uint64_t clock_begin;
 

@@ -271,7 +271,9 @@ raw_receive(int fd, struct raw_reply *reply)
 	return raw_read_all(fd, reply->data, reply->len, &reply->fd);
 }
 
-/** Send a command and receive its reply, which has to be in good form. @return its error, 0: none. */
+/** Send a command and receive its reply, which has to be in good form. @return its error, 0:
+ * none.
+ */
 static inline int
 raw_command(int fd, unsigned int command, const void *data, size_t len, const int *fds,
 		unsigned int num_fds, struct raw_reply *reply)
@@ -343,7 +345,8 @@ raw_write(int fd, unsigned int region, uint64_t offset, const void *data, uint32
 	assert_true(count <= 4096);
 	memcpy(message, &access, sizeof(access));
 	memcpy(message + sizeof(access), data, count);
-	error = raw_command(fd, VFIOU_REGION_WRITE, message, sizeof(access) + count, NULL, 0, &reply);
+	error = raw_command(fd, VFIOU_REGION_WRITE, message, sizeof(access) + count, NULL, 0,
+			&reply);
 	if (error == 0)
 		assert_int_equal(reply.len, sizeof(access));
 	return error;

@@ -107,7 +107,8 @@ test_version_bad(void **state)
 		"{\"capabilities\":{\"max_msg_fds\":-1}}",
 		"{\"capabilities\":{\"max_msg_fds\":1.5}}",
 		"{\"capabilities\":{\"max_msg_fds\":99999999999999999999}}",
-		"{\"capabilities\":{\"write_multiple\":1}}", "{\"capabilities\":{\"pgsizes\":true}}",
+		"{\"capabilities\":{\"write_multiple\":1}}",
+		"{\"capabilities\":{\"pgsizes\":true}}",
 		"{\"capabilities\":{\"pgsizes\":65536}}", "{\"a\":[[[[[[[[[[[[1]]]]]]]]]]]]}",
 		"{\"a\":\"", "{\"a\":\"\\", "{a:1}", "{\"a\" 1}", "{\"a\":1,}", "{\"a\":tru}",
 		"{\"a\":1e}", "{\"a\":-}", "{\"capabilities\":{\"twin_socket\":{\"supported\":0}}}",
@@ -277,10 +278,12 @@ test_device_info(void **state)
 	assert_int_equal(info.flags, VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET);
 	assert_int_equal(info.num_regions, 9);
 	assert_int_equal(info.num_irqs, 5);
-	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &info, 15, NULL, 0, &reply), EINVAL);
+	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &info, 15, NULL, 0, &reply),
+		EINVAL);
 	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, NULL, 0, NULL, 0, &reply), EINVAL);
 	info.argsz = 15;
-	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &info, 16, NULL, 0, &reply), EINVAL);
+	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &info, 16, NULL, 0, &reply),
+		EINVAL);
 	info.argsz = 16;
 	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &info, 16, &fd, 1, &reply), EINVAL);
 	raw_close(&rig, fd);
@@ -358,6 +361,8 @@ set_irqs(int fd, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
 }
 
 #define TRIGGER	   VFIO_IRQ_SET_ACTION_TRIGGER
+#define MASK	   VFIO_IRQ_SET_ACTION_MASK
+#define UNMASK	   VFIO_IRQ_SET_ACTION_UNMASK
 #define DATA_EVENT VFIO_IRQ_SET_DATA_EVENTFD
 #define DATA_NONE  VFIO_IRQ_SET_DATA_NONE
 #define DATA_BOOL  VFIO_IRQ_SET_DATA_BOOL
@@ -382,10 +387,9 @@ enable_msix(int fd)
 static void
 test_set_irqs(void **state)
 {
-	struct {
-		struct vfio_irq_set set;
-		uint8_t booleans[2];
-	} data;
+	const struct vfio_irq_set booleans = {.argsz = sizeof(booleans) + 2,
+		.flags = DATA_BOOL | TRIGGER, .index = MSIX, .count = 2};
+	uint8_t data[sizeof(booleans) + 2];
 	int fd = raw_client(&rig), ev[2];
 
 	(void)state;
@@ -397,20 +401,18 @@ test_set_irqs(void **state)
 	assert_int_equal(set_irqs(fd, DATA_NONE | TRIGGER, MSIX, 0, 2, NULL, 0), 0);
 	assert_int_equal(events(ev[0]), 1);
 	assert_int_equal(events(ev[1]), 1);
-	memset(&data, 0, sizeof(data));
-	data.set = (struct vfio_irq_set){.argsz = sizeof(data.set) + 2, .flags = DATA_BOOL | TRIGGER,
-		.index = MSIX, .count = 2};
-	memcpy((uint8_t *)&data + sizeof(data.set), "\0\1", 2);
-	assert_int_equal(raw_command(fd, VFIOU_DEVICE_SET_IRQS, &data, sizeof(data.set) + 2, NULL, 0,
+	memcpy(data, &booleans, sizeof(booleans));
+	memcpy(data + sizeof(booleans), "\0\1", 2);
+	assert_int_equal(raw_command(fd, VFIOU_DEVICE_SET_IRQS, data, sizeof(data), NULL, 0,
 				 &reply), 0);
 	assert_int_equal(events(ev[0]), 0);
 	assert_int_equal(events(ev[1]), 1);
 	/* Masked: it comes when unmasked. Without an event: when there is one. */
-	assert_int_equal(set_irqs(fd, DATA_NONE | VFIO_IRQ_SET_ACTION_MASK, MSIX, 0, 1, NULL, 0), 0);
+	assert_int_equal(set_irqs(fd, DATA_NONE | MASK, MSIX, 0, 1, NULL, 0), 0);
 	assert_int_equal(set_irqs(fd, DATA_NONE | TRIGGER, MSIX, 0, 1, NULL, 0), 0);
 	assert_int_equal(events(ev[0]), 0);
 	assert_int_equal(raw_get(fd, BAR0, 0x3000, 8), 1);
-	assert_int_equal(set_irqs(fd, DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, MSIX, 0, 1, NULL, 0), 0);
+	assert_int_equal(set_irqs(fd, DATA_NONE | UNMASK, MSIX, 0, 1, NULL, 0), 0);
 	assert_int_equal(events(ev[0]), 1);
 	assert_int_equal(set_irqs(fd, DATA_EVENT | TRIGGER, MSIX, 1, 1, NULL, 0), 0);
 	assert_int_equal(set_irqs(fd, DATA_NONE | TRIGGER, MSIX, 1, 1, NULL, 0), 0);
@@ -453,7 +455,8 @@ test_set_irqs_bad(void **state)
 	assert_int_equal(set_irqs(fd, good, MSIX, 0, 0, NULL, 0), EINVAL);
 	assert_int_equal(set_irqs(fd, good, MSIX, 1, 0, NULL, 0), EINVAL);
 	assert_int_equal(set_irqs(fd, DATA_NONE | TRIGGER, MSIX, 0, 1, &ev, 1), EINVAL);
-	assert_int_equal(set_irqs(fd, DATA_NONE | DATA_BOOL | TRIGGER, MSIX, 0, 1, NULL, 0), EINVAL);
+	assert_int_equal(set_irqs(fd, DATA_NONE | DATA_BOOL | TRIGGER, MSIX, 0, 1, NULL, 0),
+		EINVAL);
 	assert_int_equal(set_irqs(fd, TRIGGER, MSIX, 0, 1, NULL, 0), EINVAL);
 	assert_int_equal(set_irqs(fd, DATA_NONE, MSIX, 0, 1, NULL, 0), EINVAL);
 	assert_int_equal(set_irqs(fd, good | VFIO_IRQ_SET_ACTION_MASK, MSIX, 0, 1, &ev, 1), EINVAL);
@@ -562,7 +565,8 @@ test_dma_unmap(void **state)
 	assert_int_equal(raw_unmap(fd, 0, 0, VFIOU_DMA_UNMAP_ALL), 0);
 
 	for (i = 0; i < 8; i++)
-		assert_int_equal(raw_map(fd, 0x10000 + i * 0x2000, 0x1000, i * 0x1000, rw, file), 0);
+		assert_int_equal(raw_map(fd, 0x10000 + i * 0x2000, 0x1000, i * 0x1000, rw, file),
+			0);
 	assert_int_equal(raw_count_maps(), 8);
 	assert_int_equal(raw_unmap(fd, 0x12000, 0x1000, 0), 0);
 	assert_int_equal(raw_unmap(fd, 0x12000, 0x1000, 0), ENOENT);
@@ -649,9 +653,9 @@ test_write_multi(void **state)
 		uint64_t count;
 		struct vfiou_single_write write[3];
 	} data = {.count = 2, .write = {
-			  {.offset = PCI_INTERRUPT_LINE, .region = CONFIG, .count = 1, .data = 0x5a},
-			  {.offset = PCI_COMMAND, .region = CONFIG, .count = 2, .data = 2},
-			  {.offset = PCI_INTERRUPT_LINE, .region = CONFIG, .count = 1, .data = 0x77}}};
+		{.offset = PCI_INTERRUPT_LINE, .region = CONFIG, .count = 1, .data = 0x5a},
+		{.offset = PCI_COMMAND, .region = CONFIG, .count = 2, .data = 2},
+		{.offset = PCI_INTERRUPT_LINE, .region = CONFIG, .count = 1, .data = 0x77}}};
 	int fd = raw_client(&rig);
 
 	(void)state;
@@ -954,8 +958,8 @@ test_doorbell_bar(void **state)
 
 	(void)state;
 	work_start(&w);
-	assert_int_equal(raw_command(w.fd, VFIOU_DEVICE_GET_REGION_INFO, &info, 32, NULL, 0, &reply),
-		0);
+	assert_int_equal(raw_command(w.fd, VFIOU_DEVICE_GET_REGION_INFO, &info, 32, NULL, 0,
+				 &reply), 0);
 	memcpy(&info, reply.data, sizeof(info));
 	assert_int_equal(info.size, DM_CBDMA_DOORBELL_SIZE);
 	assert_int_equal(info.flags, 7);

@@ -135,7 +135,9 @@ write_fence(struct cbdma_dev *dev)
 	return 1;
 }
 
-/* Whatever is not one descriptor: longer than the device can do at once, or fenced. */
+/* Whatever is not one descriptor that there is room for: longer than the device can do at once,
+ * fenced, or too much for the ring.
+ */
 static __rte_noinline int
 enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len,
 		uint64_t flags)
@@ -177,16 +179,11 @@ enqueue(struct cbdma_dev *dev, uint32_t op, uint64_t src, uint64_t dst, uint32_t
 {
 	const uint32_t control = op << CBDMA_DESC_OP_SHIFT | CBDMA_DESC_COMPLETION;
 	uint16_t head = dev->head;
-	int ret;
 
 	/* len - 1: 0 wraps round and is too long as well. */
-	if (unlikely(len - 1 >= dev->max_len || (flags & RTE_DMA_OP_FLAG_FENCE)))
+	if (unlikely(len - 1 >= dev->max_len || (flags & RTE_DMA_OP_FLAG_FENCE) ||
+			(uint16_t)(head - dev->tail) >= dev->capacity))
 		return enqueue_slow(dev, control, src, dst, len, flags);
-	if (unlikely((uint16_t)(head - dev->tail) >= dev->capacity)) {
-		ret = no_space(dev, 1, flags);
-		if (ret != 0)
-			return ret;
-	}
 
 	__builtin_prefetch(&dev->ring[(uint16_t)(head + PREFETCH_SLOTS) & dev->mask], 1);
 	write_desc(dev, head, control, src, dst, len);

@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-/* A device in another process: the PMD as a client of a vfio-user server (dma-deviced). Registers are
- * messages, the doorbell is memory that both processes map, and so is all of DPDK's memory.
+/* A device in another process: the PMD as a client of a vfio-user server (dma-deviced). Registers
+ * are messages, the doorbell is memory that both processes map, and so is all of DPDK's memory.
  */
 
 #include <errno.h>
@@ -38,7 +38,7 @@ struct cbdma_socket {
 	char *path;
 	void *doorbell; /**< stays where it is when the server changes */
 
-	pthread_mutex_t lock; /**< of the rest: data path, control path and memory events meet here */
+	pthread_mutex_t lock; /**< of the rest: data path, control path, memory events meet */
 	struct vfiou_client *client; /**< NULL: not connected */
 	bool lost_logged;
 };
@@ -49,8 +49,8 @@ check_connection(struct cbdma_socket *s, int error)
 {
 	if (s->client == NULL || vfiou_client_is_connected(s->client) || s->lost_logged)
 		return;
-	CBDMA_LOG(ERR, s->name, "the server at %s is gone (%s): stop and start the device when it is"
-		" back", s->path, rte_strerror(-error));
+	CBDMA_LOG(ERR, s->name, "the server at %s is gone (%s): stop and start the device when it"
+		" is back", s->path, rte_strerror(-error));
 	s->lost_logged = true;
 }
 
@@ -247,7 +247,8 @@ cbdma_socket_dma_map(const struct cbdma_bus *bus, const void *addr)
 
 	if (msl != NULL && !msl->external)
 		return -EEXIST;
-	CBDMA_LOG(ERR, s->name, "memory at %p is not DPDK's: there is no file to share it by", addr);
+	CBDMA_LOG(ERR, s->name, "memory at %p is not DPDK's: there is no file to share it by",
+		addr);
 	return -ENOTSUP;
 }
 
@@ -290,7 +291,8 @@ enable_device(struct cbdma_socket *s)
 	if (ret != 0)
 		return ret;
 	if (vendor != CBDMA_PCI_VENDOR_ID) {
-		CBDMA_LOG(ERR, s->name, "the device at %s is another vendor's (%#x)", s->path, vendor);
+		CBDMA_LOG(ERR, s->name, "the device at %s is another vendor's (%#x)", s->path,
+			vendor);
 		return -ENODEV;
 	}
 	return access_region(s, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command,

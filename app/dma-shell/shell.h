@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#ifndef SHELL_H
+#define SHELL_H
+
+/**
+ * @file
+ *
+ * dma-shell: what its files share. Each section names the file that implements it.
+ *
+ * A command's handler gets its parsed words and returns 0, or a negative errno after it has said
+ * what is wrong with shell_error(). It never exits and never leaves a device half configured.
+ */
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <rte_dmadev.h>
+#include <rte_lcore.h>
+
+/* One parsed line, see grammar.c */
+
+#define SHELL_WORDS     32  /**< words in one command, options included */
+#define SHELL_OPTIONS   12  /**< different options of one command */
+#define SHELL_WORD_SIZE 128 /**< STR_TOKEN_SIZE, what librte_cmdline's string tokens fill */
+
+struct buffer;
+
+/** A word "NAME[+OFFSET][:LENGTH][*COUNT]", names resolved but ranges not checked yet. */
+struct range {
+	struct buffer *buf;
+	uint64_t offset;
+	uint64_t length; /**< 0: to the end of the buffer */
+	uint64_t count;  /**< that many segments of this length, one after the other */
+};
+
+/** One word as its token parsed it. Which member counts follows from the word's type. */
+union word {
+	char str[SHELL_WORD_SIZE]; /**< fixed words, choices, NAME, WORD, FILE */
+	uint64_t num;              /**< NUM, SIZE */
+	double real;               /**< SECONDS */
+	struct {
+		int16_t id;
+		uint16_t vchan;
+	} dev;                    /**< DEV */
+	struct range range;       /**< BUF, RANGE */
+	struct {
+		const char *start; /**< in the line, which outlives the command */
+		size_t len;
+	} text;                   /**< LIST */
+};
+
+struct args {
+	const union word *w;                         /**< by position in the syntax */
+	const char *rest;                            /**< REST, when the syntax ends in it */
+	const union word *option[SHELL_OPTIONS];     /**< by position in the syntax, NULL: not given */
+	const char *const *option_names;
+	unsigned int nb_options;
+	union word option_values[SHELL_OPTIONS];
+};
+
+struct command {
+	/**
+	 * Words: lower case stands for itself ("a|b" for a choice), upper case is a type of
+	 * grammar.c, "[key TYPE]" an option with a value, "[flag]" and "[key=TYPE]" options of one
+	 * word. A command has options of the first kind or of the other two.
+	 */
+	const char *syntax;
+	const char *help;
+	int (*run)(const struct args *a);
+};
+
+extern const struct command shell_commands[];
+
+int grammar_init(void);
+void grammar_fini(void);
+/** Run one command: no ';', no newline. Empty lines and comments are fine. */
+int grammar_run(const char *line);
+/** rdline's completion, through librte_cmdline. */
+int grammar_complete(const char *buf, char *dst, unsigned int size, int *state);
+/** The value of an option, NULL where it was not given. */
+const union word *option(const struct args *a, const char *name);
+uint64_t option_num(const struct args *a, const char *name, uint64_t otherwise);
+double option_real(const struct args *a, const char *name, double otherwise);
+const char *option_str(const struct args *a, const char *name, const char *otherwise);
+/** Next word of a comma separated LIST into word; false at its end. */
+bool list_next(const char **list, size_t *len, char *word, size_t size);
+int parse_size(const char *word, uint64_t *size);
+int parse_pattern(const char *word, uint64_t *pattern);
+int parse_range(const char *word, struct range *range);
+
+/* How the shell runs, see shell.c, control.c, terminal.c */
+
+struct shell {
+	volatile sig_atomic_t interrupted; /**< Ctrl-C since the command began */
+	bool json;
+	bool interactive; /**< a prompt on a terminal */
+	bool quit;
+	int16_t last_dev; /**< what poll, wait and submit mean when no device is named */
+	double max_seconds; /**< bound on everything that takes time; for tests */
+};
+
+extern struct shell shell;
+
+int shell_init(void);
+/** Stop workers and devices, free everything. EAL stays. */
+void shell_fini(void);
+/** Run commands separated by ';', up to the first that fails. */
+int shell_run_line(const char *line);
+int shell_run_file(const char *path);
+int shell_run_stream(FILE *f, const char *name);
+int terminal_run(void);
+/** A key from the terminal, waiting up to ms; 0 when none came. */
+int terminal_key(unsigned int ms);
+/** Sleep, but not past Ctrl-C. */
+void shell_sleep(double seconds);
+double shell_limit_seconds(double seconds);
+
+/* Results, see output.c */
+
+/** Say what went wrong. Returns err (negative errno), so that handlers can return it. */
+int shell_error(int err, const char *fmt, ...) __rte_format_printf(2, 3);
+void shell_note(const char *fmt, ...) __rte_format_printf(1, 2);
+void out_command(void);
+void out_begin(const char *what);
+void out_num(const char *key, uint64_t value);
+void out_int(const char *key, int64_t value);
+void out_real(const char *key, double value, unsigned int decimals);
+void out_bool(const char *key, bool value);
+void out_str(const char *key, const char *fmt, ...) __rte_format_printf(2, 3);
+/** Text of many lines; printed as it is, or as one JSON string. */
+void out_text(const char *key, const char *text);
+/** JSON that somebody else wrote; printed indented, or as it is. */
+void out_json(const char *key, const char *json);
+/** End a result: on one line, a line for each field, a row of a table. */
+void out_line(void);
+void out_list(void);
+void out_row(void);
+/** A field of the last result, NULL when there is none of that name. */
+const char *out_last(const char *key);
+void out_last_keys(char *dst, size_t size);
+/** While set, shell_error() says that the failure was asked for. */
+extern bool out_failure_expected;
+
+/* Devices, see devices.c */
+
+struct op_record {
+	uint64_t submitted; /**< TSC when the operation went in */
+};
+
+struct shell_vchan {
+	uint16_t next;      /**< index of the next completion */
+	uint16_t last;      /**< index of the last operation enqueued */
+	uint32_t in_flight; /**< enqueued and not polled yet */
+	uint32_t pending;   /**< of these, not submitted yet */
+	struct op_record *ops; /**< by ring index & mask */
+	uint16_t mask;
+};
+
+#define STATUS_COUNTERS 17 /**< RTE_DMA_STATUS_*, the last one for all others */
+
+struct shell_dev {
+	char name[64];
+	bool started;
+	bool silent;
+	uint16_t ring;
+	uint16_t vchans;
+	enum rte_dma_direction direction;
+	struct shell_vchan *vchan;
+	uint64_t status_count[STATUS_COUNTERS]; /**< what polling saw, since start or clear */
+	int worker; /**< lcore that works on it, -1: none */
+};
+
+/** The shell's side of a device; NULL, after a message, when there is no such device. */
+struct shell_dev *device_get(int16_t id);
+/** The same, and it must be started, free of workers, and have that vchan. */
+struct shell_dev *device_ready(int16_t id, uint16_t vchan);
+int device_start(int16_t id);
+int device_stop(int16_t id);
+/** Stop, set another ring size, start: what bench and verify need. */
+int device_restart(int16_t id, uint16_t ring);
+void device_count_status(int16_t id, enum rte_dma_status_code status, uint64_t n);
+int16_t device_first(void);
+void devices_fini(void);
+/** The bus device below a dmadev, NULL when it is not known. */
+struct rte_device *device_bus(int16_t id);
+const char *status_name(enum rte_dma_status_code status);
+
+/* Memory, see buffers.c */
+
+struct dma_memory {
+	void *va;
+	rte_iova_t iova;
+	uint64_t size;
+	const struct rte_memzone *mz; /**< NULL: ordinary pages, registered with DPDK */
+};
+
+struct buffer {
+	struct buffer *next;
+	char name[24];
+	struct dma_memory mem;
+	uint64_t page_size;
+	int numa;
+};
+
+int dma_memory_alloc(struct dma_memory *mem, uint64_t size, int numa, uint64_t page);
+void dma_memory_free(struct dma_memory *mem);
+/** Make ordinary-page buffers known to a device that came later. */
+void buffers_map_device(int16_t id);
+struct buffer *buffer_find(const char *name, size_t len);
+struct buffer *buffer_first(void);
+/** Fill in what a range leaves open and check it against its buffer. */
+int range_check(struct range *r);
+/** A LIST of ranges as segments; at most max. Returns how many. */
+int ranges_to_sges(const union word *list, struct rte_dma_sge *sge, unsigned int max,
+	uint64_t *total);
+void buffers_fini(void);
+
+/* Operations, see operations.c */
+
+#define POLL_MAX 64
+
+struct completion {
+	uint16_t index;
+	enum rte_dma_status_code status;
+	uint64_t cycles; /**< from submit to when it was seen */
+};
+
+/** Keep track of an operation that rte_dma_*() returned ret for; returns ret. */
+int vchan_enqueued(int16_t id, uint16_t vchan, int ret, bool submitted);
+int vchan_submit(int16_t id, uint16_t vchan);
+/**
+ * Up to max (at most POLL_MAX) completions, through rte_dma_completed_status(), or through
+ * rte_dma_completed() and the other only after an error. Returns how many, negative: the device
+ * lies.
+ */
+int vchan_poll(int16_t id, uint16_t vchan, uint16_t max, struct completion *done,
+	bool with_status);
+
+/* Other things that only a driver has, see inject.c, telemetry.c */
+
+/** Returns -ENOTSUP where no driver offers it. */
+int inject_fault(int16_t id, const char *fault);
+/** Ask DPDK's telemetry; returns a malloc'ed answer without its outer braces, NULL: none. */
+char *telemetry_query(const char *command);
+
+/* Workers, see workers.c */
+
+int workers_stop(void);
+bool workers_running(void);
+
+/* Command handlers, by file */
+
+int cmd_show_devices(const struct args *a);
+int cmd_show_info(const struct args *a);
+int cmd_show_config(const struct args *a);
+int cmd_show_capabilities(const struct args *a);
+int cmd_show_stats(const struct args *a);
+int cmd_show_registers(const struct args *a);
+int cmd_show_ring(const struct args *a);
+int cmd_show_status(const struct args *a);
+int cmd_show_memory(const struct args *a);
+int cmd_show_all_memory(const struct args *a);
+int cmd_show_telemetry(const struct args *a);
+int cmd_show_errors(const struct args *a);
+int cmd_show_lcores(const struct args *a);
+int cmd_show_workers(const struct args *a);
+int cmd_show_buffers(const struct args *a);
+int cmd_show_buffer(const struct args *a);
+int cmd_show_buffer_part(const struct args *a);
+int cmd_dump(const struct args *a);
+int cmd_clear_stats(const struct args *a);
+int cmd_clear_stats_all(const struct args *a);
+
+int cmd_set_ring(const struct args *a);
+int cmd_set_vchans(const struct args *a);
+int cmd_set_direction(const struct args *a);
+int cmd_set_silent(const struct args *a);
+int cmd_start_device(const struct args *a);
+int cmd_stop_device(const struct args *a);
+int cmd_reset_device(const struct args *a);
+int cmd_close_device(const struct args *a);
+int cmd_attach(const struct args *a);
+int cmd_detach(const struct args *a);
+
+int cmd_alloc(const struct args *a);
+int cmd_free(const struct args *a);
+int cmd_free_all(const struct args *a);
+int cmd_fill_buffer(const struct args *a);
+int cmd_compare(const struct args *a);
+int cmd_load(const struct args *a);
+int cmd_save(const struct args *a);
+int cmd_crc(const struct args *a);
+
+int cmd_copy(const struct args *a);
+int cmd_copy_sg(const struct args *a);
+int cmd_fill(const struct args *a);
+int cmd_submit(const struct args *a);
+int cmd_submit_device(const struct args *a);
+int cmd_poll(const struct args *a);
+int cmd_poll_device(const struct args *a);
+int cmd_poll_max(const struct args *a);
+int cmd_wait(const struct args *a);
+int cmd_wait_device(const struct args *a);
+int cmd_burst(const struct args *a);
+
+int cmd_verify(const struct args *a);
+int cmd_verify_device(const struct args *a);
+int cmd_bench(const struct args *a);
+int cmd_bench_device(const struct args *a);
+int cmd_watch(const struct args *a);
+int cmd_watch_interval(const struct args *a);
+int cmd_inject(const struct args *a);
+int cmd_inject_fail(const struct args *a);
+int cmd_inject_stop(const struct args *a);
+
+int cmd_set_worker(const struct args *a);
+int cmd_clear_worker(const struct args *a);
+int cmd_start_workers(const struct args *a);
+int cmd_stop_workers(const struct args *a);
+
+int cmd_script(const struct args *a);
+int cmd_sleep(const struct args *a);
+int cmd_repeat(const struct args *a);
+int cmd_expect(const struct args *a);
+int cmd_expect_fail(const struct args *a);
+int cmd_help(const struct args *a);
+int cmd_help_word(const struct args *a);
+int cmd_quit(const struct args *a);
+
+#endif /* SHELL_H */

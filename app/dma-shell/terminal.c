@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ *
+ * The prompt: librte_cmdline's line editor (history, completion) on a terminal.
+ *
+ * cmdline_stdin_new() would do, but it turns every wrong line into "Bad arguments" and swallows
+ * Ctrl-C; so the editor is used by itself, and lines go to grammar.c.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cmdline.h>
+#include <cmdline_rdline.h>
+
+#include "shell.h"
+
+#define PROMPT "dma-shell> "
+
+static struct termios before;
+static bool raw;
+
+static void
+terminal_restore(void)
+{
+	if (raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+	raw = false;
+}
+
+static int
+terminal_raw(void)
+{
+	struct termios t;
+
+	if (tcgetattr(STDIN_FILENO, &before) != 0)
+		return -errno;
+	t = before;
+	t.c_lflag &= ~(ICANON | ECHO);
+	/* Signals stay, for Ctrl-C; but nothing that would leave the terminal like this. */
+	t.c_cc[VSUSP] = _POSIX_VDISABLE;
+	t.c_cc[VQUIT] = _POSIX_VDISABLE;
+	t.c_cc[VMIN] = 1;
+	if (tcsetattr(STDIN_FILENO, TCSANOW, &t) != 0)
+		return -errno;
+	raw = true;
+	atexit(terminal_restore);
+	return 0;
+}
+
+int
+terminal_key(unsigned int ms)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	char c;
+
+	if (poll(&p, 1, ms) <= 0)
+		return 0;
+	/* Closed: whoever waits for a key waits in vain. */
+	if (read(STDIN_FILENO, &c, 1) != 1)
+		return -1;
+	return (unsigned char)c;
+}
+
+static int
+write_char(struct rdline *rdl __rte_unused, char c)
+{
+	return write(STDOUT_FILENO, &c, 1);
+}
+
+static void
+validate(struct rdline *rdl, const char *buf, unsigned int size __rte_unused)
+{
+	char line[1024];
+	size_t len = strcspn(buf, "\r\n");
+
+	if (len >= sizeof(line))
+		return;
+	memcpy(line, buf, len);
+	line[len] = '\0';
+	shell.interrupted = 0;
+	shell_run_line(line);
+	/* Ctrl-C ended the command; at the prompt it would end the shell. */
+	if (shell.interrupted)
+		shell_note("\ninterrupted");
+	shell.interrupted = 0;
+	if (shell.quit)
+		rdline_quit(rdl);
+}
+
+static int
+complete(struct rdline *rdl __rte_unused, const char *buf, char *dst, unsigned int size,
+	int *state)
+{
+	return grammar_complete(buf, dst, size, state);
+}
+
+/* What cmdline_in() does once a line is there. */
+static void
+next_line(struct rdline *rdl)
+{
+	const char *line = rdline_get_buffer(rdl);
+	const char *last = rdline_get_history_item(rdl, 0);
+	size_t len = strcspn(line, "\n");
+
+	if (len > 0 && (last == NULL || strlen(last) != len || strncmp(line, last, len) != 0))
+		rdline_add_history(rdl, line);
+	rdline_newline(rdl, PROMPT);
+}
+
+int
+terminal_run(void)
+{
+	struct rdline *rdl = rdline_new(write_char, validate, complete, NULL);
+	int c, ret = terminal_raw();
+
+	if (rdl == NULL || ret != 0) {
+		rdline_free(rdl);
+		return shell_error(ret, "cannot set up the terminal");
+	}
+	shell.interactive = true;
+	rdline_newline(rdl, PROMPT);
+	while (!shell.quit && !shell.interrupted) {
+		c = terminal_key(200);
+		if (c == 0)
+			continue;
+		if (c < 0)
+			break;
+		ret = rdline_char_in(rdl, c);
+		if (ret == RDLINE_RES_VALIDATED)
+			next_line(rdl);
+		else if (ret == RDLINE_RES_EOF || ret == RDLINE_RES_EXITED)
+			break;
+	}
+	shell.interactive = false;
+	rdline_free(rdl);
+	terminal_restore();
+	putchar('\n');
+	return 0;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ *
+ * The types of words that commands are made of: devices, buffers, ranges, sizes.
+ */
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_string_fns.h>
+
+#include "grammar.h"
+
+int
+parse_size(const char *word, uint64_t *size)
+{
+	static const char units[] = "KMGT";
+	unsigned int shift = 0;
+	const char *unit;
+	char *end;
+
+	if (!isdigit((unsigned char)word[0]))
+		return -EINVAL;
+	errno = 0;
+	/* No octal: nobody means it when they type 0100. */
+	*size = strtoull(word, &end, strncasecmp(word, "0x", 2) == 0 ? 16 : 10);
+	if (errno != 0 || end == word)
+		return -EINVAL;
+	if (*end != '\0') {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (unit == NULL || end[1] != '\0')
+			return -EINVAL;
+		shift = 10 * (unit - units + 1);
+	}
+	if (*size > UINT64_MAX >> shift)
+		return -EINVAL;
+	*size <<= shift;
+	return 0;
+}
+
+/* Cut "SEPARATOR SIZE" off the end of a word, where it is there. */
+static int
+cut_size(char *word, char separator, uint64_t *size)
+{
+	char *at = strchr(word, separator);
+
+	if (at == NULL)
+		return 0;
+	*at = '\0';
+	return parse_size(at + 1, size);
+}
+
+int
+parse_range(const char *word, struct range *range)
+{
+	char text[SHELL_WORD_SIZE];
+
+	if (strlcpy(text, word, sizeof(text)) >= sizeof(text))
+		return -EINVAL;
+	*range = (struct range){ .count = 1 };
+	if (strchr(text, ':') != NULL && strchr(text, '+') > strchr(text, ':'))
+		return -EINVAL;
+	if (cut_size(text, '*', &range->count) != 0 || range->count == 0 ||
+			cut_size(text, ':', &range->length) != 0 ||
+			(range->length == 0 && strchr(word, ':') != NULL) ||
+			cut_size(text, '+', &range->offset) != 0)
+		return -EINVAL;
+	range->buf = buffer_find(text, strlen(text));
+	return range->buf == NULL ? -ENOENT : 0;
+}
+
+static int
+word_size(const char *word, size_t len, union word *out)
+{
+	char text[32];
+
+	if (len >= sizeof(text))
+		return -EINVAL;
+	strlcpy(text, word, len + 1);
+	return parse_size(text, &out->num);
+}
+
+static int
+word_seconds(const char *word, size_t len, union word *out)
+{
+	char text[32], *end;
+
+	if (len >= sizeof(text) || !isdigit((unsigned char)word[0]))
+		return -EINVAL;
+	strlcpy(text, word, len + 1);
+	out->real = strtod(text, &end);
+	return *end != '\0' || !isfinite(out->real) || out->real > 1e6 ? -EINVAL : 0;
+}
+
+/* DEV: a number or a name, and ":VCHAN" where it is not the first one. */
+static int
+word_device(const char *word, size_t len, union word *out)
+{
+	char text[SHELL_WORD_SIZE], *end, *colon;
+	unsigned long vchan = 0, id;
+
+	if (len >= sizeof(text))
+		return -EINVAL;
+	strlcpy(text, word, len + 1);
+	out->dev.id = rte_dma_get_dev_id_by_name(text);
+	if (out->dev.id >= 0) /* a PCI address holds colons of its own */
+		return 0;
+
+	colon = strrchr(text, ':');
+	if (colon != NULL) {
+		*colon = '\0';
+		if (!isdigit((unsigned char)colon[1]))
+			return -EINVAL;
+		vchan = strtoul(colon + 1, &end, 10);
+		if (*end != '\0' || vchan > UINT16_MAX)
+			return -EINVAL;
+	}
+	out->dev.vchan = vchan;
+	out->dev.id = rte_dma_get_dev_id_by_name(text);
+	if (out->dev.id >= 0)
+		return 0;
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	id = strtoul(text, &end, 10);
+	out->dev.id = id;
+	return *end != '\0' || id > INT16_MAX || !rte_dma_is_valid(id) ? -ENODEV : 0;
+}
+
+static int
+device_count(void)
+{
+	return rte_dma_count_avail();
+}
+
+static int
+device_number(int i, char *dst, unsigned int size)
+{
+	int16_t id;
+
+	RTE_DMA_FOREACH_DEV(id)
+		if (i-- == 0) {
+			snprintf(dst, size, "%d", id);
+			return 0;
+		}
+	return -1;
+}
+
+static int
+word_buffer(const char *word, size_t len, union word *out)
+{
+	out->range = (struct range){ .buf = buffer_find(word, len), .count = 1 };
+	return out->range.buf == NULL ? -ENOENT : 0;
+}
+
+static int
+word_range(const char *word, size_t len, union word *out)
+{
+	char text[SHELL_WORD_SIZE];
+
+	if (len >= sizeof(text))
+		return -EINVAL;
+	strlcpy(text, word, len + 1);
+	return parse_range(text, &out->range);
+}
+
+static int
+buffer_count(void)
+{
+	const struct buffer *b;
+	int n = 0;
+
+	for (b = buffer_first(); b != NULL; b = b->next)
+		n++;
+	return n;
+}
+
+static int
+buffer_name(int i, char *dst, unsigned int size)
+{
+	const struct buffer *b;
+
+	for (b = buffer_first(); b != NULL; b = b->next)
+		if (i-- == 0) {
+			strlcpy(dst, b->name, size);
+			return 0;
+		}
+	return -1;
+}
+
+/* NAME: of a new buffer. What the other types use as signs cannot be part of it. */
+static int
+word_name(const char *word, size_t len, union word *out)
+{
+	size_t i;
+
+	if (len >= sizeof(((struct buffer *)NULL)->name) || !isalpha((unsigned char)word[0]))
+		return -EINVAL;
+	for (i = 0; i < len; i++)
+		if (!isalnum((unsigned char)word[i]) && strchr("_.-", word[i]) == NULL)
+			return -EINVAL;
+	strlcpy(out->str, word, len + 1);
+	return 0;
+}
+
+/* LIST: comma separated; the elements are the command's affair. */
+static int
+word_list(const char *word, size_t len, union word *out)
+{
+	out->text.start = word;
+	out->text.len = len;
+	return 0;
+}
+
+static int
+word_file(const char *word, size_t len, union word *out)
+{
+	if (len >= SHELL_WORD_SIZE)
+		return -EINVAL;
+	strlcpy(out->str, word, len + 1);
+	return 0;
+}
+
+bool
+list_next(const char **list, size_t *len, char *word, size_t size)
+{
+	const char *comma;
+	size_t n;
+
+	if (*len == 0)
+		return false;
+	comma = memchr(*list, ',', *len);
+	n = comma == NULL ? *len : (size_t)(comma - *list);
+	/* An element that is too long is cut, and then no valid one any more. */
+	strlcpy(word, *list, RTE_MIN(n + 1, size));
+	if (comma != NULL)
+		n++;
+	*list += n;
+	*len -= n;
+	return true;
+}
+
+static const struct word_type types[] = {
+	{ "SIZE", "a size in bytes (4096, 0x1000, 4K, 2M)", word_size, NULL, NULL, false },
+	{ "SECONDS", "a time in seconds (2, 0.5)", word_seconds, NULL, NULL, false },
+	{ "DEV", "a device (number or name, :VCHAN)", word_device, device_count, device_number,
+		false },
+	{ "BUF", "a buffer", word_buffer, buffer_count, buffer_name, false },
+	{ "RANGE", "a buffer, part of it: BUFFER[+OFFSET][:LENGTH]", word_range, buffer_count,
+		buffer_name, false },
+	{ "NAME", "a new name (a letter, then at most 22 of a-z 0-9 _ . -)", word_name, NULL, NULL,
+		false },
+	{ "LIST", "a list separated by commas", word_list, NULL, NULL, true },
+	{ "FILE", "a file name (at most 127 characters)", word_file, NULL, NULL, false },
+};
+
+const struct word_type *
+word_type_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(types); i++)
+		if (strcmp(types[i].name, name) == 0)
+			return &types[i];
+	return NULL;
+}
+
+/* A type's help, and what there is to choose from. */
+static void
+type_expects(const struct word_type *type, char *dst, size_t size)
+{
+	char name[64];
+	int i, n;
+
+	strlcpy(dst, type->help, size);
+	if (type->count == NULL)
+		return;
+	n = type->count();
+	strlcat(dst, n == 0 ? "; there is none" : "; there is", size);
+	for (i = 0; i < n && i < 8; i++) {
+		if (type->name_of(i, name, sizeof(name)) != 0)
+			break;
+		strlcat(dst, i > 0 ? ", " : " ", size);
+		strlcat(dst, name, size);
+	}
+	if (i < n)
+		strlcat(dst, ", ...", size);
+}
+
+void
+token_expects(const struct token *token, char *dst, size_t size)
+{
+	const char *str;
+	char *p;
+
+	if (token->type != NULL) {
+		type_expects(token->type, dst, size);
+	} else if (token->hdr.ops == &cmdline_token_num_ops) {
+		strlcpy(dst, "a number", size);
+	} else if (token->hdr.ops == &cmdline_token_string_ops) {
+		str = token->string.string_data.str;
+		if (str == NULL || str[0] == '\0')
+			str = "a word";
+		strlcpy(dst, str, size);
+		for (p = dst; *p != '\0'; p++)
+			if (*p == '#')
+				*p = '|';
+	} else {
+		token->hdr.ops->get_help((cmdline_parse_token_hdr_t *)(uintptr_t)&token->hdr, dst,
+			size);
+	}
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+/*
+ * Plays a sound through a cyclic transfer, as a sound card is played: the device goes round a common
+ * buffer at the pace of the sample clock and puts period after period into the window of a codec,
+ * while the application fills the buffer ahead of it. The codec, which is simulated, writes down what
+ * it hears; without an underrun that is what was played.
+ */
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_errno.h>
+
+#include "example.h"
+
+#define RATE	48000 /* frames in a second */
+#define FRAME	4     /* bytes: two channels of 16 bits */
+#define PERIOD	(480 * FRAME) /* 10 ms */
+#define PERIODS 8
+
+static const char usage[] =
+	"usage: cyclic-player [EAL options --] [-i FILE] [-o FILE] [-t SECONDS] [-x SPEED] [-s MS]\n"
+	"Plays sound, 48000 Hz, two channels of 16 bits, to a simulated codec, and says whether it\n"
+	"heard all of it.\n"
+	"  -i FILE     raw samples to play (default: a tone)\n"
+	"  -o FILE     write what the codec hears\n"
+	"  -t SECONDS  length of the tone (default 2)\n"
+	"  -x SPEED    times as fast (default 1)\n"
+	"  -s MS       pause filling once for so long, to see underruns\n";
+
+struct codec {
+	const uint8_t *window;
+	FILE *out;
+	uint64_t heard, sum;
+	uint64_t end; /* of the sound; behind it there is silence that does not count */
+	int status;
+};
+
+/* The codec takes the period that has arrived in its window. */
+static void
+period_arrived(struct ce_cyclic *cyclic, uint64_t period, int status, void *arg)
+{
+	struct codec *codec = arg;
+	size_t i;
+
+	(void)cyclic;
+	(void)period;
+	codec->status = status;
+	if (status != 0 || codec->heard >= codec->end)
+		return;
+	for (i = 0; i < PERIOD; i++)
+		codec->sum = codec->sum * 31 + codec->window[i];
+	codec->heard += PERIOD;
+	if (codec->out != NULL)
+		fwrite(codec->window, 1, PERIOD, codec->out);
+}
+
+/* The next bytes of the sound; 0 at its end. */
+struct sound {
+	FILE *in;
+	uint64_t frame, frames;
+	uint64_t sum, bytes;
+};
+
+static size_t
+sound_read(struct sound *sound, uint8_t *to, size_t length)
+{
+	int16_t *sample = (int16_t *)to;
+	size_t done = 0, i;
+
+	if (sound->in != NULL) {
+		done = fread(to, 1, length, sound->in);
+	} else {
+		for (; done + FRAME <= length && sound->frame < sound->frames; done += FRAME) {
+			*sample = 12000 * sin(2 * M_PI * 440 * sound->frame++ / RATE);
+			sample[1] = -*sample;
+			sample += 2;
+		}
+	}
+	for (i = 0; i < done; i++)
+		sound->sum = sound->sum * 31 + to[i];
+	sound->bytes += done;
+	return done;
+}
+
+/* Fill what is free of the ring, with silence from the end of the sound on. */
+static void
+feed(struct ce_cyclic *cyclic, struct sound *sound, struct codec *codec)
+{
+	size_t window, length;
+	void *va;
+
+	while ((window = ce_cyclic_window(cyclic, &va)) > 0) {
+		window = RTE_MIN(window, (size_t)PERIOD - sound->bytes % PERIOD);
+		length = codec->end == UINT64_MAX ? sound_read(sound, va, window) : 0;
+		if (length == 0 && sound->bytes % PERIOD == 0)
+			codec->end = sound->bytes;
+		memset(RTE_PTR_ADD(va, length), 0, window - length);
+		ce_cyclic_commit(cyclic, window);
+		/* The sound ends with its last period, whole. */
+		for (; codec->end == UINT64_MAX && length < window; length++, sound->bytes++)
+			sound->sum *= 31;
+	}
+}
+
+static void
+play(struct ce_adapter *adapter, struct ce_cyclic *cyclic, struct sound *sound, struct codec *codec,
+	double pause)
+{
+	double shown = 0, resume = 0;
+
+	while (!example_stop && codec->status == 0) {
+		ce_poll(adapter);
+		if (pause > 0 && codec->heard > 20 * PERIOD) {
+			resume = example_seconds() + pause;
+			pause = 0;
+		}
+		if (example_seconds() >= resume)
+			feed(cyclic, sound, codec);
+		if (codec->heard >= codec->end)
+			return;
+		if (isatty(STDERR_FILENO) && example_seconds() - shown > 0.1) {
+			shown = example_seconds();
+			fprintf(stderr, "\r%7.2f s, %5zu bytes left in this round",
+				(double)codec->heard / FRAME / RATE, ce_cyclic_remaining(cyclic));
+		}
+	}
+}
+
+static double
+number(const char *text, char option)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (*end != '\0' || !(value > 0 && value < 1E6))
+		example_fail("-%c %s: takes a number above 0", option, text);
+	return value;
+}
+
+static FILE *
+open_or_fail(const char *path, const char *mode)
+{
+	FILE *f = fopen(path, mode);
+
+	if (f == NULL)
+		example_fail("cannot open %s", path);
+	return f;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ce_common_buffer *ring, *window;
+	struct ce_cyclic_conf conf = {.period = PERIOD, .cb = period_arrived};
+	struct sound sound = {.frames = 2 * RATE};
+	struct ce_cyclic_stats stats;
+	struct ce_adapter *adapter;
+	struct ce_cyclic *cyclic;
+	struct codec codec = {.end = UINT64_MAX};
+	double speed = 1, pause = 0;
+	int opt;
+
+	example_begin(&argc, &argv, usage);
+	while ((opt = getopt(argc, argv, "i:o:t:x:s:")) != -1) {
+		if (opt == 'i')
+			sound.in = open_or_fail(optarg, "rb");
+		else if (opt == 'o')
+			codec.out = open_or_fail(optarg, "wb");
+		else if (opt == 't')
+			sound.frames = number(optarg, opt) * RATE;
+		else if (opt == 'x')
+			speed = number(optarg, opt);
+		else if (opt == 's')
+			pause = number(optarg, opt) / 1000;
+		else
+			example_fail("see --help");
+	}
+	if (optind != argc)
+		example_fail("%s: there is no such argument, see --help", argv[optind]);
+	adapter = example_adapter(NULL);
+	ring = ce_common_buffer_alloc(adapter, PERIOD * PERIODS);
+	window = ce_common_buffer_alloc(adapter, PERIOD);
+	if (ring == NULL || window == NULL)
+		example_fail("no memory for the ring: %s", rte_strerror(rte_errno));
+	codec.window = window->va;
+	conf.buffer = ring;
+	conf.length = PERIOD * PERIODS;
+	conf.peer = window->iova;
+	conf.arg = &codec;
+	conf.period_ns = 1E9 * PERIOD / FRAME / RATE / speed;
+	cyclic = ce_cyclic_start(adapter, &conf);
+	if (cyclic == NULL)
+		example_fail("the cyclic transfer does not start: %s", rte_strerror(rte_errno));
+	feed(cyclic, &sound, &codec);
+	play(adapter, cyclic, &sound, &codec, pause);
+
+	ce_cyclic_stats_get(cyclic, &stats);
+	while (ce_cyclic_stop(cyclic) == -EINPROGRESS)
+		ce_poll(adapter);
+	ce_common_buffer_free(ring);
+	ce_common_buffer_free(window);
+	ce_adapter_put(adapter);
+	if (codec.out != NULL && fclose(codec.out) != 0)
+		example_fail("what the codec heard could not be written");
+	if (codec.status != 0)
+		example_fail("the device failed: %s", rte_strerror(-codec.status));
+	printf("\n%.2f s played, %" PRIu64 " periods, %" PRIu64 " underruns, %" PRIu64 " late, %s\n",
+		(double)sound.bytes / FRAME / RATE, stats.periods, stats.underruns, stats.late,
+		codec.sum == sound.sum && codec.heard == sound.bytes ? "heard as played" :
+								       "not heard as played");
+	return example_end(stats.underruns == 0 && codec.sum != sound.sum && !example_stop ?
+				   EXIT_FAILURE : EXIT_SUCCESS);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+/*
+ * Copies a file through a DMA device, verifies the copy, and compares the throughput with cp's.
+ *
+ * A file is read into one common buffer, copied by DMA into another and written from there; while the
+ * device copies one chunk the CPU reads and writes others.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_errno.h>
+
+#include "example.h"
+
+#define CHUNK (1u << 20)
+#define SLOTS 4
+
+static const char usage[] =
+	"usage: dma-cp [EAL options --] [-q] [-c] SOURCE DESTINATION\n"
+	"Copies a file of any size through a DMA device and verifies the copy.\n"
+	"  -q  no progress bar\n"
+	"  -c  copy with cp as well, beside DESTINATION, and compare the throughput\n";
+
+struct slot {
+	struct ce_common_buffer *in, *out;
+	struct ce_transfer transfer;
+	off_t offset;
+};
+
+static struct slot slots[SLOTS];
+static const char *dst_path;
+static bool bar;
+
+/* An error or Ctrl-C leaves no half of a file behind. */
+static void
+give_up(const char *what, const char *path)
+{
+	const int error = errno;
+
+	unlink(dst_path);
+	example_fail("%s %s: %s", what, path, strerror(error));
+}
+
+/* Read until the chunk is full or the file ends. */
+static size_t
+read_chunk(int fd, void *to, const char *path)
+{
+	size_t length = 0;
+	ssize_t n;
+
+	while (length < CHUNK) {
+		n = read(fd, RTE_PTR_ADD(to, length), CHUNK - length);
+		if (n < 0 && errno == EINTR && !example_stop)
+			continue;
+		if (n < 0)
+			give_up("cannot read", path);
+		if (n == 0)
+			break;
+		length += n;
+	}
+	return length;
+}
+
+static void
+write_chunk(int fd, const struct slot *slot)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < slot->transfer.length) {
+		n = pwrite(fd, RTE_PTR_ADD(slot->out->va, done), slot->transfer.length - done,
+			slot->offset + done);
+		if (n < 0 && errno == EINTR && !example_stop)
+			continue;
+		if (n <= 0)
+			give_up("cannot write", dst_path);
+		done += n;
+	}
+}
+
+static void
+progress(off_t done, off_t size, double start)
+{
+	static double last;
+	const double now = example_seconds();
+	const double share = size > 0 && done < size ? (double)done / size : 1;
+	char line[] = "########################################";
+
+	if (!bar || (now - last < 0.1 && done < size))
+		return;
+	last = now;
+	memset(line + (int)(share * 40), '.', 40 - (int)(share * 40));
+	fprintf(stderr, "\r[%s] %3.0f %% %6.0f MB/s", line, share * 100,
+		done / (now - start + 1E-9) / 1E6);
+}
+
+static void
+slot_wait(struct ce_adapter *adapter, struct slot *slot)
+{
+	while (slot->transfer.status == -EINPROGRESS)
+		ce_poll(adapter);
+	if (slot->transfer.status != 0) {
+		errno = -slot->transfer.status;
+		give_up("the DMA device failed at", dst_path);
+	}
+}
+
+/* Returns bytes copied. Slots are used in turn: when one's turn comes again, its chunk is written. */
+static off_t
+copy(struct ce_adapter *adapter, int src, int dst, const char *src_path, off_t size)
+{
+	const double start = example_seconds();
+	off_t offset = 0, written = 0;
+	unsigned int turn = 0, pending = 0;
+	struct slot *slot;
+	size_t length = CHUNK;
+
+	while ((length == CHUNK || pending > 0) && !example_stop) {
+		if (length == CHUNK && pending < SLOTS) {
+			slot = &slots[turn++ % SLOTS];
+			length = read_chunk(src, slot->in->va, src_path);
+			if (length > 0) {
+				slot->offset = offset;
+				offset += length;
+				pending++;
+				if (ce_transfer_copy(adapter, &slot->transfer, slot->out->va,
+					    slot->in->va, length) < 0)
+					give_up("the DMA device does not take", src_path);
+			}
+			ce_poll(adapter);
+			continue;
+		}
+		slot = &slots[(turn - pending - (length == 0)) % SLOTS];
+		slot_wait(adapter, slot);
+		write_chunk(dst, slot);
+		written += slot->transfer.length;
+		pending--;
+		progress(written, size, start);
+	}
+	/* Memory under DMA is not to be freed: what was started is waited for. */
+	for (turn = 0; turn < SLOTS; turn++)
+		slot_wait(adapter, &slots[turn]);
+	if (bar)
+		fprintf(stderr, "\n");
+	return written;
+}
+
+/* Both files again, from the beginning, byte by byte. */
+static void
+verify(int src, int dst, const char *src_path)
+{
+	void *a = slots[0].in->va, *b = slots[0].out->va;
+	off_t offset = 0;
+	size_t length;
+
+	if (lseek(src, 0, SEEK_SET) < 0) {
+		printf("not verified: %s cannot be read twice\n", src_path);
+		return;
+	}
+	if (lseek(dst, 0, SEEK_SET) < 0)
+		give_up("cannot read", dst_path);
+	do {
+		length = read_chunk(src, a, src_path);
+		if (read_chunk(dst, b, dst_path) != length || memcmp(a, b, length) != 0) {
+			unlink(dst_path);
+			example_fail("the copy differs within %u bytes from byte %jd", CHUNK,
+				(intmax_t)offset);
+		}
+		offset += length;
+	} while (length > 0 && !example_stop);
+}
+
+/* Seconds that cp takes for the same; negative: it failed. */
+static double
+run_cp(const char *src_path)
+{
+	char path[4096];
+	double start;
+	int status = -1;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s.cp~", dst_path);
+	start = example_seconds();
+	pid = fork();
+	if (pid == 0) {
+		execlp("cp", "cp", "--reflink=never", "--sparse=never", "--", src_path, path, NULL);
+		_exit(127);
+	}
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	start = example_seconds() - start;
+	unlink(path);
+	return status == 0 ? start : -1;
+}
+
+static void
+buffers_alloc(struct ce_adapter *adapter)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLOTS; i++) {
+		slots[i].in = ce_common_buffer_alloc(adapter, CHUNK);
+		slots[i].out = ce_common_buffer_alloc(adapter, CHUNK);
+		if (slots[i].in == NULL || slots[i].out == NULL)
+			example_fail("no memory for buffers: %s", rte_strerror(rte_errno));
+	}
+}
+
+static void
+buffers_free(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLOTS; i++) {
+		ce_common_buffer_free(slots[i].in);
+		ce_common_buffer_free(slots[i].out);
+	}
+}
+
+static int
+open_src(const char *path, struct stat *st)
+{
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || fstat(fd, st) < 0)
+		example_fail("cannot open %s: %s", path, strerror(errno));
+	if (S_ISDIR(st->st_mode))
+		example_fail("%s is a directory", path);
+	return fd;
+}
+
+static int
+open_dst(const char *path, const struct stat *src)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st) == 0) {
+		if (st.st_dev == src->st_dev && st.st_ino == src->st_ino)
+			example_fail("source and destination are the same file");
+		if (!S_ISREG(st.st_mode))
+			example_fail("%s is there and is not a file", path);
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, src->st_mode & 0777);
+	if (fd < 0)
+		example_fail("cannot create %s: %s", path, strerror(errno));
+	return fd;
+}
+
+int
+main(int argc, char **argv)
+{
+	bool quiet = false, compare = false;
+	struct ce_adapter *adapter;
+	double start, dma, cp;
+	struct stat st;
+	int opt, src, dst;
+	off_t bytes;
+
+	example_begin(&argc, &argv, usage);
+	while ((opt = getopt(argc, argv, "qc")) != -1) {
+		quiet |= opt == 'q';
+		compare |= opt == 'c';
+		if (opt == '?')
+			example_fail("see --help");
+	}
+	if (argc - optind != 2)
+		example_fail("SOURCE and DESTINATION are needed, see --help");
+	dst_path = argv[optind + 1];
+	bar = !quiet && isatty(STDERR_FILENO);
+	src = open_src(argv[optind], &st);
+	adapter = example_adapter(NULL);
+	buffers_alloc(adapter);
+	dst = open_dst(dst_path, &st);
+
+	start = example_seconds();
+	bytes = copy(adapter, src, dst, argv[optind], st.st_size);
+	dma = example_seconds() - start;
+	if (!example_stop)
+		verify(src, dst, argv[optind]);
+	if (close(dst) < 0)
+		give_up("cannot write", dst_path);
+	close(src);
+	buffers_free();
+	ce_adapter_put(adapter);
+	if (example_stop) {
+		unlink(dst_path);
+		fprintf(stderr, "interrupted, nothing is left of %s\n", dst_path);
+		return example_end(EXIT_FAILURE);
+	}
+	printf("%jd bytes copied and verified, dma-cp: %.0f MB/s\n", (intmax_t)bytes,
+		bytes / dma / 1E6);
+	cp = compare ? run_cp(argv[optind]) : -1;
+	if (cp > 0)
+		printf("cp: %.0f MB/s\n", bytes / cp / 1E6);
+	return example_end(EXIT_SUCCESS);
+}

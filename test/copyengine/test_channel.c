@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+/* Arbitration: ask for a channel, be called back, map, flush, free. */
+
+#include "common.h"
+
+#define KB 1024
+#define REQUESTERS 4
+
+/* A requester who remembers what happened to him. */
+struct requester {
+	struct ce_channel_request request;
+	struct ce_adapter *adapter;
+	enum ce_channel_action action;
+	unsigned int called;
+	unsigned int order;
+};
+
+static struct ce_controller *controller;
+static struct requester requesters[REQUESTERS];
+static unsigned int turn;
+
+static enum ce_channel_action
+called_back(struct ce_channel_request *request, void *arg)
+{
+	struct requester *r = arg;
+
+	assert_ptr_equal(request, &r->request);
+	r->called++;
+	r->order = turn++;
+	return r->action;
+}
+
+static void
+begin(unsigned int channels, const struct ce_adapter_conf *conf)
+{
+	const struct ce_controller_channel ids[] = {{.dev_id = devices[0]}, {.dev_id = devices[1]}};
+	unsigned int i;
+
+	controller = ce_controller_create(ids, channels, conf);
+	assert_non_null(controller);
+	turn = 0;
+	for (i = 0; i < REQUESTERS; i++) {
+		requesters[i] = (struct requester){.action = CE_CHANNEL_KEEP};
+		requesters[i].request.cb = called_back;
+		requesters[i].request.arg = &requesters[i];
+		requesters[i].request.map_registers = 4;
+		requesters[i].adapter = ce_controller_adapter_get(controller, NULL);
+		assert_non_null(requesters[i].adapter);
+	}
+}
+
+static void
+end(void)
+{
+	unsigned int i;
+
+	assert_int_equal(ce_controller_destroy(controller), -EBUSY);
+	for (i = 0; i < REQUESTERS; i++)
+		adapter_put(requesters[i].adapter);
+	assert_int_equal(ce_controller_destroy(controller), 0);
+	/* The device is as free as before. */
+	adapter_put(adapter_get(NULL));
+}
+
+static void
+ask(unsigned int i)
+{
+	assert_int_equal(ce_channel_request(requesters[i].adapter, &requesters[i].request), 0);
+}
+
+static void
+poll_all(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < REQUESTERS; i++)
+		run(requesters[i].adapter);
+}
+
+/* At once when free, in order when not. */
+static void
+first_come(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	begin(1, NULL);
+	for (i = 0; i < REQUESTERS; i++)
+		ask(i);
+	assert_int_equal(requesters[0].called, 1);
+	poll_all();
+	for (i = 1; i < REQUESTERS; i++)
+		assert_int_equal(requesters[i].called, 0);
+	assert_int_equal(ce_channel_request(requesters[1].adapter, &requesters[1].request), -EBUSY);
+	assert_int_equal(ce_channel_free(&requesters[1].request), -EPERM);
+	assert_int_equal(ce_adapter_put(requesters[1].adapter), -EBUSY);
+
+	for (i = 0; i < REQUESTERS; i++) {
+		assert_int_equal(requesters[i].called, 1);
+		assert_int_equal(requesters[i].order, i);
+		assert_int_equal(ce_channel_free(&requesters[i].request), 0);
+		poll_all();
+	}
+	/* Freed is freed. */
+	assert_int_equal(ce_channel_free(&requesters[0].request), 0);
+	end();
+}
+
+static void
+two_channels(void **state)
+{
+	(void)state;
+	begin(2, NULL);
+	ask(0);
+	ask(1);
+	ask(2);
+	assert_int_equal(requesters[0].called + requesters[1].called, 2);
+	assert_int_not_equal(requesters[0].request.channel, requesters[1].request.channel);
+	poll_all();
+	assert_int_equal(requesters[2].called, 0);
+	assert_int_equal(ce_channel_free(&requesters[1].request), 0);
+	poll_all();
+	assert_int_equal(requesters[2].called, 1);
+	assert_int_equal(requesters[2].request.channel, requesters[1].request.channel);
+	assert_int_equal(ce_channel_free(&requesters[0].request), 0);
+	assert_int_equal(ce_channel_free(&requesters[2].request), 0);
+	end();
+}
+
+/* Release in the callback, keep the map registers or not. */
+static void
+release(void **state)
+{
+	uint8_t *memory = dma_alloc(8 * KB);
+	struct ce_transfer t = {.length = 4 * KB};
+	struct requester *keeper = &requesters[0];
+
+	(void)state;
+	begin(1, NULL);
+	keeper->action = CE_CHANNEL_RELEASE_KEEP;
+	requesters[1].action = CE_CHANNEL_RELEASE;
+	ask(0);
+	ask(1);
+	ask(2);
+	poll_all();
+	assert_int_equal(requesters[1].called, 1);
+	assert_int_equal(requesters[2].called, 1);
+
+	/* The keeper transfers beside the holder. */
+	pattern_fill(memory, 4 * KB, 1);
+	t.src = ce_sglist_build(keeper->adapter, memory, 4 * KB);
+	t.dst = ce_sglist_build(keeper->adapter, memory + 4 * KB, 4 * KB);
+	assert_int_equal(ce_channel_map(&requesters[1].request, &t), -EPERM);
+	assert_int_equal(ce_channel_map(&keeper->request, &t), 4 * KB);
+	assert_int_equal(ce_channel_free(&keeper->request), -EBUSY);
+	assert_int_equal(finish(keeper->adapter, &t), 0);
+	assert_int_equal(ce_channel_flush(&keeper->request), 0);
+	assert_true(pattern_is(memory + 4 * KB, 4 * KB, 1));
+	assert_int_equal(ce_channel_free(&keeper->request), 0);
+	assert_int_equal(ce_channel_free(&requesters[2].request), 0);
+	ce_sglist_free(t.src);
+	ce_sglist_free(t.dst);
+	end();
+	dma_free(memory);
+}
+
+/* Map registers are what those who keep them lack to the others. */
+static void
+map_registers(void **state)
+{
+	const struct ce_adapter_conf conf = {.ring_size = 32, .map_registers = 20};
+	unsigned int i;
+
+	(void)state;
+	begin(1, &conf);
+	for (i = 0; i < 3; i++) {
+		requesters[i].action = CE_CHANNEL_RELEASE_KEEP;
+		requesters[i].request.map_registers = 20;
+	}
+	requesters[3].request.map_registers = 1;
+	ask(0);
+	ask(1);
+	ask(3);
+	poll_all();
+	/* The channel is free, and still nobody overtakes the one who waits for map registers. */
+	assert_int_equal(requesters[0].called, 1);
+	assert_int_equal(requesters[1].called, 0);
+	assert_int_equal(requesters[3].called, 0);
+	assert_int_equal(ce_channel_free(&requesters[0].request), 0);
+	poll_all();
+	assert_int_equal(requesters[1].called, 1);
+	assert_int_equal(requesters[3].called, 1);
+	assert_int_equal(ce_channel_free(&requesters[1].request), 0);
+	assert_int_equal(ce_channel_free(&requesters[3].request), 0);
+
+	/* What can never be had is refused. */
+	requesters[2].request.map_registers = 21;
+	assert_int_equal(ce_channel_request(requesters[2].adapter, &requesters[2].request), -EINVAL);
+	requesters[2].request.map_registers = 0;
+	assert_int_equal(ce_channel_request(requesters[2].adapter, &requesters[2].request), -EINVAL);
+	end();
+}
+
+static void
+cancel(void **state)
+{
+	(void)state;
+	begin(1, NULL);
+	assert_int_equal(ce_channel_cancel(&requesters[0].request), -EBUSY);
+	ask(0);
+	ask(1);
+	ask(2);
+	assert_int_equal(ce_channel_cancel(&requesters[0].request), -EBUSY);
+	/* One that queues, and one that has been granted and does not know yet. */
+	assert_int_equal(ce_channel_cancel(&requesters[1].request), 0);
+	assert_int_equal(ce_channel_free(&requesters[0].request), 0);
+	assert_int_equal(ce_channel_cancel(&requesters[2].request), 0);
+	poll_all();
+	assert_int_equal(requesters[1].called + requesters[2].called, 0);
+	/* The channel is not lost by that. */
+	ask(3);
+	assert_int_equal(requesters[3].called, 1);
+	assert_int_equal(ce_channel_free(&requesters[3].request), 0);
+	end();
+}
+
+/* A transfer larger than the map registers: map, flush, map, flush. */
+static void
+map_and_flush(void **state)
+{
+	const struct ce_adapter_conf conf = {.flags = CE_ADAPTER_NO_SG, .max_segment = KB};
+	const uint64_t length = 50 * KB + 17;
+	struct requester *r = &requesters[0];
+	uint8_t *from = malloc(length), *to = dma_alloc(length);
+	struct ce_transfer t = {0};
+	struct ce_sglist *src, *dst;
+	uint64_t done = 0;
+	unsigned int flushes = 0;
+	int64_t mapped;
+
+	(void)state;
+	begin(1, NULL);
+	adapter_put(r->adapter);
+	r->adapter = ce_controller_adapter_get(controller, &conf);
+	pattern_fill(from, length, 2);
+	src = ce_sglist_build(r->adapter, from, length);
+	dst = ce_sglist_build(r->adapter, to, length);
+	ask(0);
+	while (done < length) {
+		t = (struct ce_transfer){.src = src, .dst = dst, .src_offset = done,
+			.dst_offset = done, .length = length - done};
+		mapped = ce_channel_map(&r->request, &t);
+		assert_in_range(mapped, 1, 4 * KB);
+		assert_int_equal(t.length, mapped);
+		assert_int_equal(ce_channel_flush(&r->request), -EINPROGRESS);
+		if (mapped == 4 * KB) {
+			struct ce_transfer more = {.src = src, .dst = dst, .length = 1};
+
+			assert_int_equal(ce_channel_map(&r->request, &more), -EAGAIN);
+		}
+		assert_int_equal(finish(r->adapter, &t), 0);
+		assert_int_equal(ce_channel_flush(&r->request), 0);
+		done += mapped;
+		flushes++;
+	}
+	assert_int_equal(flushes, 13);
+	assert_int_equal(ce_transfer_submit(r->adapter, &t), -EINVAL);
+	assert_int_equal(ce_transfer_copy(r->adapter, &t, to, from, 1), -EINVAL);
+	assert_int_equal(ce_channel_free(&r->request), 0);
+	assert_true(pattern_is(to, length, 2));
+	ce_sglist_free(src);
+	ce_sglist_free(dst);
+	end();
+	free(from);
+	dma_free(to);
+}
+
+/* A holder whose transfer fails gives the channel back, at each piece of it. */
+static void
+holder_fails(void **state)
+{
+	const struct ce_adapter_conf conf = {.flags = CE_ADAPTER_NO_SG, .max_segment = KB};
+	struct requester *r = &requesters[0];
+	struct ce_transfer t = {0};
+	struct ce_sglist *list;
+	uint8_t *memory;
+	unsigned int i;
+	char fault[32];
+
+	(void)state;
+	if (!is_cbdma)
+		skip();
+	begin(1, NULL);
+	adapter_put(r->adapter);
+	r->adapter = ce_controller_adapter_get(controller, &conf);
+	memory = dma_alloc(8 * KB);
+	list = ce_sglist_build(r->adapter, memory, 8 * KB);
+	for (i = 0; i < 4; i++) {
+		snprintf(fault, sizeof(fault), "fail:at=%u", i);
+		inject(devices[0], fault);
+		ask(0);
+		ask(1);
+		t = (struct ce_transfer){.src = list, .dst = list, .dst_offset = 4 * KB,
+			.length = 4 * KB};
+		assert_int_equal(ce_channel_map(&r->request, &t), 4 * KB);
+		assert_int_equal(finish(r->adapter, &t), -EIO);
+		assert_int_equal(t.failed_at, i * KB);
+		assert_int_equal(ce_channel_flush(&r->request), -EIO);
+		assert_int_equal(ce_channel_map(&r->request, &t), -EIO);
+		poll_all();
+		assert_int_equal(requesters[1].called, i + 1);
+		assert_int_equal(ce_channel_free(&r->request), 0);
+		assert_int_equal(ce_channel_free(&requesters[1].request), 0);
+	}
+	ce_sglist_free(list);
+	end();
+	dma_free(memory);
+}
+
+static void
+bad_controllers(void **state)
+{
+	const struct ce_controller_channel bad = {.dev_id = 60}, twice[] = {
+		{.dev_id = devices[0]}, {.dev_id = devices[0]}};
+	const struct ce_controller_channel good = {.dev_id = devices[0]};
+	struct ce_adapter *adapter;
+
+	(void)state;
+	assert_null(ce_controller_create(&good, 0, NULL));
+	assert_null(ce_controller_create(&good, CE_CONTROLLER_MAX_CHANNELS + 1, NULL));
+	assert_null(ce_controller_create(&bad, 1, NULL));
+	assert_int_equal(rte_errno, EINVAL);
+	/* A channel cannot be there twice: its map registers are taken. */
+	assert_null(ce_controller_create(twice, 2, NULL));
+	assert_int_equal(rte_errno, ENOSPC);
+	adapter = adapter_get(NULL);
+	assert_null(ce_controller_create(&good, 1, NULL));
+	assert_int_equal(rte_errno, EBUSY);
+	adapter_put(adapter);
+	assert_int_equal(ce_controller_destroy(NULL), 0);
+}
+
+int
+test_channel(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(first_come),
+		cmocka_unit_test(two_channels),
+		cmocka_unit_test(release),
+		cmocka_unit_test(map_registers),
+		cmocka_unit_test(cancel),
+		cmocka_unit_test(map_and_flush),
+		cmocka_unit_test(holder_fails),
+		cmocka_unit_test(bad_controllers),
+	};
+
+	return cmocka_run_group_tests_name("channels", tests, NULL, NULL);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+/* Scatter/gather lists: what they make of memory. */
+
+#include "common.h"
+
+#include <sys/mman.h>
+
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_mbuf.h>
+
+#define NO_SVA_CONF {.flags = CE_ADAPTER_NO_SVA}
+
+static void
+merge_and_cut(void **state)
+{
+	const struct ce_adapter_conf conf = {.flags = CE_ADAPTER_NO_SVA, .max_segment = 4096};
+	struct ce_adapter *adapter = adapter_get(&conf);
+	struct ce_common_buffer *buffer = ce_common_buffer_alloc(adapter, 65536);
+	uint8_t *va = buffer->va;
+	struct iovec neighbours[] = {{va, 100}, {va + 100, 0}, {va + 100, 900}, {va + 1000, 24},
+		{va + 2048, 1}};
+	struct ce_segment segment[32];
+	struct ce_sglist *list;
+	unsigned int i;
+
+	(void)state;
+	list = ce_sglist_build_iov(adapter, neighbours, RTE_DIM(neighbours));
+	assert_non_null(list);
+	assert_int_equal(ce_sglist_length(list), 1025);
+	assert_int_equal(ce_sglist_segments(list, segment, RTE_DIM(segment)), 2);
+	assert_int_equal(segment[0].address, buffer->iova);
+	assert_int_equal(segment[0].length, 1024);
+	assert_int_equal(segment[0].bounced, 0);
+	assert_int_equal(segment[1].address, buffer->iova + 2048);
+	assert_int_equal(segment[1].length, 1);
+	ce_sglist_free(list);
+
+	/* Longer than the device's longest, and than a block of the list. */
+	list = ce_sglist_build(adapter, va + 5, 65536 - 5);
+	assert_non_null(list);
+	assert_int_equal(ce_sglist_segments(list, NULL, 0), 16);
+	ce_sglist_segments(list, segment, RTE_DIM(segment));
+	for (i = 0; i < 16; i++) {
+		assert_int_equal(segment[i].address, buffer->iova + 5 + i * 4096);
+		assert_int_equal(segment[i].length, i < 15 ? 4096 : 4096 - 5);
+	}
+	ce_sglist_free(list);
+	ce_sglist_free(NULL);
+	ce_common_buffer_free(buffer);
+	adapter_put(adapter);
+}
+
+static void
+unreachable(void **state)
+{
+	const struct ce_adapter_conf conf = NO_SVA_CONF;
+	struct ce_adapter *adapter = adapter_get(&conf);
+	uint8_t *reached = dma_alloc(100), *not = malloc(100);
+	struct iovec mixed[] = {{reached, 10}, {not, 100}, {reached + 10, 10}};
+	struct ce_segment segment[4];
+	struct ce_sglist *list;
+
+	(void)state;
+	list = ce_sglist_build_iov(adapter, mixed, RTE_DIM(mixed));
+	assert_int_equal(ce_sglist_segments(list, segment, RTE_DIM(segment)), 3);
+	assert_int_equal(segment[0].bounced, 0);
+	assert_int_equal(segment[1].bounced, 1);
+	assert_int_equal(segment[1].address, (uintptr_t)not);
+	assert_int_equal(segment[2].bounced, 0);
+	assert_int_equal(segment[2].address, segment[0].address + 10);
+	ce_sglist_free(list);
+	free(not);
+	dma_free(reached);
+	adapter_put(adapter);
+}
+
+/* A device with shared virtual addressing reaches everything. */
+static void
+sva(void **state)
+{
+	struct ce_adapter *adapter = adapter_get(NULL);
+	struct ce_adapter_info info;
+	struct ce_segment segment[2];
+	struct ce_sglist *list;
+	uint8_t *memory;
+
+	(void)state;
+	ce_adapter_info_get(adapter, &info);
+	if (!info.sva) {
+		adapter_put(adapter);
+		skip();
+	}
+	memory = malloc(100);
+	list = ce_sglist_build(adapter, memory, 100);
+	assert_int_equal(ce_sglist_segments(list, segment, 2), 1);
+	assert_int_equal(segment[0].bounced, 0);
+	assert_int_equal(segment[0].address, (uintptr_t)memory);
+	ce_sglist_free(list);
+	free(memory);
+	adapter_put(adapter);
+}
+
+static void
+packets(void **state)
+{
+	const struct ce_adapter_conf conf = NO_SVA_CONF;
+	struct ce_adapter *adapter = adapter_get(&conf);
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("packets", 63, 0, 0, 1024, SOCKET_ID_ANY);
+	struct rte_mbuf *head = rte_pktmbuf_alloc(pool), *m;
+	struct ce_segment segment[8];
+	struct ce_sglist *list;
+	unsigned int i;
+
+	(void)state;
+	assert_non_null(rte_pktmbuf_append(head, 60));
+	for (i = 1; i < 4; i++) {
+		m = rte_pktmbuf_alloc(pool);
+		/* A segment without data in the middle of a chain is legal. */
+		if (i != 2)
+			assert_non_null(rte_pktmbuf_append(m, 100 + i));
+		assert_int_equal(rte_pktmbuf_chain(head, m), 0);
+	}
+	list = ce_sglist_build_mbuf(adapter, head);
+	assert_int_equal(ce_sglist_length(list), head->pkt_len);
+	assert_int_equal(ce_sglist_segments(list, segment, RTE_DIM(segment)), 3);
+	assert_int_equal(segment[0].address, rte_pktmbuf_iova(head));
+	assert_int_equal(segment[1].address, rte_pktmbuf_iova(head->next));
+	assert_int_equal(segment[2].length, 103);
+	assert_int_equal(segment[0].bounced + segment[1].bounced + segment[2].bounced, 0);
+	ce_sglist_free(list);
+	rte_pktmbuf_free(head);
+	rte_mempool_free(pool);
+	adapter_put(adapter);
+}
+
+static void
+empty_and_exhausted(void **state)
+{
+	const struct ce_adapter_conf conf = {.flags = CE_ADAPTER_NO_SVA, .sg_blocks = 3};
+	struct ce_adapter *adapter = adapter_get(&conf);
+	uint8_t *memory = dma_alloc(4096);
+	struct iovec iov[3 * CE_SG_BLOCK + 1];
+	struct ce_sglist *list, *second;
+	struct ce_adapter_stats stats;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(iov); i++)
+		iov[i] = (struct iovec){memory + 2 * i, 1};
+	rte_errno = 0;
+	assert_null(ce_sglist_build(adapter, memory, 0));
+	assert_int_equal(rte_errno, EINVAL);
+	assert_null(ce_sglist_build_iov(adapter, iov, 0));
+
+	/* Three blocks are just enough; one segment more and nothing is held. */
+	list = ce_sglist_build_iov(adapter, iov, RTE_DIM(iov) - 1);
+	assert_non_null(list);
+	assert_int_equal(ce_sglist_segments(list, NULL, 0), RTE_DIM(iov) - 1);
+	rte_errno = 0;
+	assert_null(ce_sglist_build(adapter, memory, 1));
+	assert_int_equal(rte_errno, ENOMEM);
+	ce_sglist_free(list);
+	assert_null(ce_sglist_build_iov(adapter, iov, RTE_DIM(iov)));
+	ce_adapter_stats_get(adapter, &stats);
+	assert_int_equal(stats.sg_blocks, 0);
+	list = ce_sglist_build(adapter, memory, 1);
+	second = ce_sglist_build_iov(adapter, iov, CE_SG_BLOCK + 1);
+	assert_non_null(list);
+	assert_non_null(second);
+	ce_sglist_free(second);
+	ce_sglist_free(list);
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
+static struct rte_device *
+device_of(const char *name)
+{
+	struct rte_dev_iterator it;
+	struct rte_device *device, *found = NULL;
+
+	RTE_DEV_FOREACH(device, "bus=vdev", &it)
+		if (strcmp(rte_dev_name(device), name) == 0)
+			found = device;
+	return found;
+}
+
+/* Memory from outside, once it is registered and mapped, is used in place. */
+static void
+registered(void **state)
+{
+	const struct ce_adapter_conf conf = NO_SVA_CONF;
+	const size_t length = 64 * CE_PAGE_SIZE;
+	struct ce_transfer t = {0}, unmapped = {0};
+	struct ce_adapter_stats stats;
+	struct ce_adapter *adapter;
+	struct rte_device *device;
+	uint8_t *memory;
+
+	(void)state;
+	if (!is_cbdma || rte_eal_iova_mode() != RTE_IOVA_VA)
+		skip();
+	adapter = adapter_get(&conf);
+	device = device_of("dma_cbdma0");
+	assert_non_null(device);
+	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	pattern_fill(memory, length / 2, 3);
+	assert_int_equal(rte_extmem_register(memory, length, NULL, 0, CE_PAGE_SIZE), 0);
+
+	/* Registered and not mapped is a mistake; the device finds out, and the error comes back. */
+	assert_int_equal(
+		ce_transfer_copy(adapter, &unmapped, memory + length / 2, memory, length / 2), 0);
+	assert_int_equal(finish(adapter, &unmapped), -EIO);
+	assert_int_equal(unmapped.dma_status, RTE_DMA_STATUS_INVALID_SRC_ADDR);
+	assert_int_equal(unmapped.failed_at, 0);
+	assert_int_equal(unmapped.done, 0);
+
+	assert_int_equal(rte_dev_dma_map(device, memory, (uintptr_t)memory, length), 0);
+	assert_int_equal(ce_transfer_copy(adapter, &t, memory + length / 2, memory, length / 2), 0);
+	assert_int_equal(finish(adapter, &t), 0);
+	assert_true(pattern_is(memory + length / 2, length / 2, 3));
+	ce_adapter_stats_get(adapter, &stats);
+	assert_int_equal(stats.bounced, 0);
+
+	/* When it has gone from there, it is bounced: no stale translation. */
+	assert_int_equal(rte_dev_dma_unmap(device, memory, (uintptr_t)memory, length), 0);
+	assert_int_equal(rte_extmem_unregister(memory, length), 0);
+	memset(memory + length / 2, 0, length / 2);
+	assert_int_equal(ce_transfer_copy(adapter, &t, memory + length / 2, memory, length / 2), 0);
+	assert_int_equal(finish(adapter, &t), 0);
+	assert_true(pattern_is(memory + length / 2, length / 2, 3));
+	ce_adapter_stats_get(adapter, &stats);
+	assert_int_equal(stats.bounced, length);
+	munmap(memory, length);
+	adapter_put(adapter);
+}
+
+int
+test_sglist(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(merge_and_cut),
+		cmocka_unit_test(unreachable),
+		cmocka_unit_test(sva),
+		cmocka_unit_test(packets),
+		cmocka_unit_test(empty_and_exhausted),
+		cmocka_unit_test(registered),
+	};
+
+	return cmocka_run_group_tests_name("scatter/gather lists", tests, NULL, NULL);
+}

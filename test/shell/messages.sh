@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# messages.sh BUILD: what is wrong is refused, with a message that names the wrong word and what
+# was expected; scripts stop there; exit statuses.
+
+set -euo pipefail
+# shellcheck source=test/shell/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+EAL+=(--vdev=dma_skeleton0)
+
+# refused PATTERN COMMANDS: they fail, with a message that matches, and what comes after is not run
+refused()
+{
+	local pattern=$1 status=0 out
+
+	out=$("$DMA_SHELL" "${EAL[@]}" -- -c "$2; show lcores" 2>&1) || status=$?
+	[ $status -eq 1 ] || fail "'$2' ends with status $status: $out"
+	expect_output "^error: .*$pattern" "$out"
+	! grep -q "role" <<<"$out" || fail "'$2' does not stop what comes after it"
+	echo "$2: $(grep '^error' <<<"$out")"
+}
+
+AB="alloc a 4K; alloc b 8K"
+refused "unknown command 'nonsense'" "nonsense"
+refused "bad word 'devcies': expected devices" "show devcies"
+refused "not complete after 'show device 0': expected info" "show device 0"
+refused "bad word '7': expected a device.*there is 0" "start device 7"
+refused "bad word '0:9x': expected a device" "start device 0:9x"
+refused "device 0 is not started" "$AB; copy 0 a b"
+refused "device 0 has 1 vchans, there is no 3" "$AB; start device 0; copy 0:3 a b"
+refused "bad word 'c': expected a buffer.*there is a, b" "$AB; start device 0; copy 0 a c"
+refused "do not fit into a" "$AB; start device 0; copy 0 a:5K b"
+refused "offset 8192 is behind the end of b" "$AB; start device 0; copy 0 a b+8K"
+refused "overlap in b" "$AB; start device 0; copy 0 b:4K b+1"
+refused "lengths differ" "$AB; start device 0; copy 0 a:100 b:200"
+refused "bad word 'fnece': expected .*fence or submit" "$AB; start device 0; copy 0 a b fnece"
+refused "option 'submit' is given twice" "$AB; start device 0; copy 0 a b submit submit"
+refused "not complete after 'alloc x': expected a size" "alloc x"
+refused "bad word '4Q': expected a size" "alloc x 4Q"
+refused "bad word '-1': expected a size" "alloc x -1"
+refused "bad word '99999999999999999999': expected a size" "alloc x 99999999999999999999"
+refused "cannot allocate 1099511627776 bytes" "alloc x 1T"
+refused "bad word '0': expected a size above 0" "alloc x 0"
+refused "bad word '1x': expected a new name" "alloc 1x 4K"
+refused "there is a buffer a already" "$AB; alloc a 4K"
+refused "bad word 'blue' for 'numa': expected a number" "alloc x 4K numa blue"
+refused "bad word '9' for 'numa': expected 0 to" "alloc x 4K numa 9"
+refused "bad page size 5: expected 4K, 2M or 1G" "alloc x 4K page 5"
+refused "bad word 'pink': expected a pattern" "alloc x 4K pattern pink"
+refused "bad word '1': expected a ring of 32 to" "set device 0 ring 1"
+refused "bad word '70000': expected a ring" "set device 0 ring 70000"
+refused "bad word '0': expected 1 to 1 vchans" "set device 0 vchans 0"
+refused "device 0 cannot transfer mem-to-dev" "set device 0 direction mem-to-dev"
+refused "device 0 is started" "start device 0; set device 0 ring 64"
+refused "has no silent mode" "set device 0 silent on"
+refused "device 0 has no injection" "inject device 0 fail at=3"
+refused "bad word 'at=x': expected .*at=a number" "inject device 0 fail at=x"
+refused "cause=src.dst" "inject device 0 fail cause=bad"
+refused "cannot attach 'dma_nosuch0'" "attach dma_nosuch0"
+refused "cannot read '/nonexistent'" "load /nonexistent a"
+refused "cannot write '/nonexistent/x'" "$AB; save a /nonexistent/x"
+refused "there is no operation|are not submitted" "$AB; start device 0; copy 0 a b; wait"
+refused "bad word '0' for 'batch': expected 1 to" "bench 0 batch 0"
+refused "bad word '5' for 'lcores'" "bench 0 lcores 5"
+refused "bad word 'x' for 'sizes'" "bench 0 sizes 64,x"
+refused "ends in .png" "bench 0 sizes 64 plot x.gif"
+refused "2 lcores need as many devices, there are 1" "bench 0 lcores 0,1"
+refused "lcore 0 runs this shell" "set worker 0 device 0"
+refused "expected 'count N'" "watch 1"
+refused "expected 1 == 2, but|no field 'x'" "show devices; expect x == 1"
+refused "expected ring == 5, but it is 1024" "show devices; expect ring == 5"
+refused "expected 'show devices' to fail" "expect fail \"show devices\""
+refused "nested more than 8" "repeat 1 \"script $SHELL_DIR/loop.dma\""
+
+# An empty ring and a full one.
+refused "the ring of device 0 is full" \
+	"$AB; set device 0 ring 32; start device 0; repeat 33 \"copy 0 a b\""
+
+# Where a script stopped.
+printf 'show devices\n# a comment\nshow nothing\nshow lcores\n' >"$RUN_DIR/s.dma"
+out=$("$DMA_SHELL" "${EAL[@]}" -- -f "$RUN_DIR/s.dma" 2>&1) && fail "a wrong script succeeds"
+expect_output "s.dma:3: stopped here" "$out"
+! grep -q "role" <<<"$out" || fail "the script goes on after an error"
+out=$("$DMA_SHELL" "${EAL[@]}" -- <"$RUN_DIR/s.dma" 2>&1) && fail "a wrong input succeeds"
+expect_output "input:3: stopped here" "$out"
+
+# Options.
+out=$("$DMA_SHELL" --help) || fail "--help"
+expect_output "cmdline-file" "$out"
+out=$("$DMA_SHELL" "${EAL[@]}" -- --nonsense 2>&1) && fail "--nonsense succeeds"
+expect_output "usage" "$out"
+out=$("$DMA_SHELL" "${EAL[@]}" -- --device none0 -c quit 2>&1) && fail "--device none0 succeeds"
+expect_output "there is no device 'none0'" "$out"
+"$DMA_SHELL" "${EAL[@]}" -- --device dma_skeleton0 -c "burst 0 10 64" >/dev/null
+
+# Errors are objects too, and the stream stays one object a line.
+out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c 'show "quote\x' 2>/dev/null) && fail "json error"
+/usr/bin/python3 -c 'import json, sys; assert "quote" in json.loads(sys.argv[1])["error"]' "$out"

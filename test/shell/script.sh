@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# script.sh BUILD SCRIPT DEVICE: a tutorial of config/shell runs to its end on a device.
+
+set -euo pipefail
+# shellcheck source=test/shell/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+script=$TOP/config/shell/$2.dma
+[ "$3" != dma_cbdma ] || need_cbdma
+[ "$3" = none ] || EAL+=("--vdev=${3}0")
+
+if [ "$2" = segments ]; then
+	# dma_skeleton of DPDK 22.11 can only copy
+	"$DMA_SHELL" "${EAL[@]}" -- -c "show device 0 info" | grep -q copy-sg ||
+		skip "$3 of this DPDK has no segment lists"
+fi
+"$DMA_SHELL" "${EAL[@]}" -- --cmdline-file "$script"
+echo "---- the same, as JSON"
+"$DMA_SHELL" "${EAL[@]}" -- --json --cmdline-file "$script" >"$RUN_DIR/out.json"
+cat "$RUN_DIR/out.json"
+/usr/bin/python3 -c '
+import json, sys
+n = 0
+for line in open(sys.argv[1]):
+    result = json.loads(line)
+    assert isinstance(result, dict), line
+    assert "result" in result or "expected_error" in result, line
+    n += 1
+assert n > 0, "no results"' "$RUN_DIR/out.json"

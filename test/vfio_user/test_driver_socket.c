@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+/* The driver on a device that a dma-deviced serves, which is a real one: argument 1 of the test. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bus_vdev_driver.h>
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+
+#include "../unit/test_driver.h"
+
+#define BURST 64
+
+static const char *deviced;
+static char path[64], args[96];
+static pid_t server = -1;
+
+/* Wait until it listens; the file may be there, of the one before. */
+static void
+wait_for_server(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = -1, ret = -1;
+	unsigned int i;
+
+	strcpy(address.sun_path, path);
+	for (i = 0; i < 10000 && ret != 0; i++) {
+		if (i > 0)
+			usleep(1000);
+		close(fd);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ret = connect(fd, (struct sockaddr *)&address, sizeof(address));
+	}
+	close(fd);
+	assert_int_equal(ret, 0);
+}
+
+static void
+start_server(const char *device)
+{
+	server = fork();
+	assert_true(server >= 0);
+	if (server == 0) {
+		execl(deviced, deviced, "--socket", path, "--device", device, NULL);
+		_exit(127);
+	}
+	wait_for_server();
+}
+
+static void
+end_server(int signal)
+{
+	int status;
+
+	if (server < 0)
+		return;
+	kill(server, SIGCONT);
+	assert_int_equal(kill(server, signal), 0);
+	assert_int_equal(waitpid(server, &status, 0), server);
+	server = -1;
+	if (signal == SIGTERM) {
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		assert_int_not_equal(access(path, F_OK), 0);
+	}
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	if (server >= 0)
+		end_server(SIGKILL);
+	unlink(path);
+	return 0;
+}
+
+static void
+burst(struct drv *d)
+{
+	struct drv_op ops[BURST];
+
+	drv_mem_reset();
+	drv_copies(ops, BURST, 4096);
+	drv_burst(d, ops, BURST, DRV_POLL_COMPLETED, 0, false);
+}
+
+/* Copies, fills, scatter/gather, and errors, with all versions that report them in their own
+ * way.
+ */
+static void
+test_operations(void **state __rte_unused)
+{
+	static const char *const devices[] = {
+		"cbdma,doorbell-bar=on", "cbdma,doorbell-bar=on,version=3.2",
+		"cbdma,doorbell-bar=on,version=3.3,quiet-errors=on,xfercap=12"};
+	struct drv_op ops[8];
+	unsigned int i;
+	struct drv d;
+
+	for (i = 0; i < RTE_DIM(devices); i++) {
+		start_server(devices[i]);
+		drv_open_args(&d, args);
+		burst(&d);
+		memset(ops, 0, sizeof(ops));
+		drv_copies(ops, 8, 8192);
+		ops[1].kind = DRV_FILL;
+		ops[2].kind = DRV_SG;
+		ops[2].segs = 4;
+		ops[3].bad_src = true;
+		ops[3].status = RTE_DMA_STATUS_INVALID_SRC_ADDR;
+		ops[6].bad_dst = true;
+		ops[6].status = RTE_DMA_STATUS_INVALID_DST_ADDR;
+		drv_mem_reset();
+		drv_burst(&d, ops, 8, DRV_POLL_STATUS, 0, true);
+		burst(&d);
+		assert_int_equal(rte_dma_stop(d.id), 0);
+		assert_int_equal(rte_dma_start(d.id), 0);
+		burst(&d);
+		drv_close(&d);
+		end_server(SIGTERM);
+	}
+}
+
+static void
+refuse(const char *arguments, const char *why)
+{
+	char *log;
+
+	drv_log_begin();
+	assert_int_not_equal(rte_vdev_init("dma_cbdma_bad", arguments), 0);
+	log = drv_log_end();
+	if (strstr(log, why) == NULL)
+		fail_msg("\"%s\" is not in the log: %s", why, log);
+	free(log);
+}
+
+static void
+test_refused(void **state __rte_unused)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char text[160];
+	struct drv d;
+	uint64_t start;
+	int fd;
+
+	refuse("socket=", "the path of a socket, once");
+	refuse("socket=/a,socket=/b", "the path of a socket, once");
+	refuse("socket=/a,cpu=0", "with socket= only silent=");
+	refuse("socket=/nonexistent.sock", "nobody answers at the socket");
+	snprintf(text, sizeof(text), "socket=/%0120d", 0);
+	refuse(text, "too long");
+
+	start_server("cbdma");
+	refuse(args, "doorbell-bar=on");
+	end_server(SIGTERM);
+
+	/* One client at a time. */
+	start_server("cbdma,doorbell-bar=on");
+	drv_open_args(&d, args);
+	refuse(args, "has a client already");
+	burst(&d);
+	drv_close(&d);
+	end_server(SIGTERM);
+
+	/* Somebody who takes the call and says nothing: within a bounded time. */
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	start = rte_get_timer_cycles();
+	refuse(args, "cannot connect");
+	assert_true(rte_get_timer_cycles() - start < 20 * rte_get_timer_hz());
+	close(fd);
+}
+
+/* Enqueue and submit until the ring is full. @return how many. */
+static unsigned int
+fill_ring(struct drv *d)
+{
+	unsigned int n = 0;
+
+	while (rte_dma_copy(d->id, 0, drv_iova(drv_src), drv_iova(drv_dst), 4096,
+			RTE_DMA_OP_FLAG_SUBMIT) >= 0)
+		n++;
+	return n;
+}
+
+/* All that is outstanding is reported, as done or as failed, within a bounded time. */
+static unsigned int
+drain(struct drv *d, unsigned int n)
+{
+	const uint64_t end = rte_get_timer_cycles() + 60 * rte_get_timer_hz();
+	enum rte_dma_status_code status[64];
+	unsigned int failed = 0, i;
+	uint16_t count, last;
+
+	while (n > 0) {
+		assert_true(rte_get_timer_cycles() < end);
+		count = rte_dma_completed_status(d->id, 0, 64, &last, status);
+		for (i = 0; i < count; i++)
+			failed += status[i] != RTE_DMA_STATUS_SUCCESSFUL;
+		n -= count;
+	}
+	return failed;
+}
+
+/* The server goes away, in one way or another, with the ring full. */
+static void
+lose_server(struct drv *d, int signal)
+{
+	enum rte_dma_vchan_status status;
+	unsigned int n, failed;
+	uint16_t last;
+	bool error = false;
+	char *log;
+
+	/* Stopped first, so that it has work when it goes. */
+	kill(server, SIGSTOP);
+	usleep(20000);
+	n = fill_ring(d);
+	assert_true(n > 0);
+	if (signal != SIGSTOP) {
+		kill(server, signal);
+		kill(server, SIGCONT);
+		assert_int_equal(waitpid(server, NULL, 0), server);
+		server = -1;
+	}
+	drv_log_begin();
+	failed = drain(d, n);
+	/* Ended in good order, it may have done all of it before. */
+	if (failed == 0 && signal == SIGTERM)
+		failed = drain(d, fill_ring(d));
+	log = drv_log_end();
+	assert_true(failed > 0);
+	assert_non_null(strstr(log, "is gone"));
+	free(log);
+	assert_int_equal(rte_dma_vchan_status(d->id, 0, &status), 0);
+	assert_int_equal(status, RTE_DMA_VCHAN_HALTED_ERROR);
+	assert_int_equal(rte_dma_copy(d->id, 0, drv_iova(drv_src), drv_iova(drv_dst), 64, 0),
+		-ENODEV);
+	assert_int_equal(rte_dma_completed(d->id, 0, 64, &last, &error), 0);
+}
+
+static void
+test_server_lost(void **state __rte_unused)
+{
+	static const int signals[] = {SIGKILL, SIGTERM, SIGSTOP};
+	unsigned int i, round;
+	struct drv d;
+	char *log;
+
+	for (i = 0; i < RTE_DIM(signals); i++) {
+		start_server("cbdma,doorbell-bar=on");
+		drv_open_args(&d, args);
+		for (round = 0; round < 2; round++) {
+			burst(&d);
+			lose_server(&d, signals[i]);
+			assert_int_equal(rte_dma_stop(d.id), 0);
+			/* Not back yet. */
+			drv_log_begin();
+			assert_int_not_equal(rte_dma_start(d.id), 0);
+			log = drv_log_end();
+			assert_non_null(strstr(log, "cannot connect"));
+			free(log);
+			/* Back, another part even. */
+			if (signals[i] == SIGSTOP)
+				kill(server, SIGCONT);
+			else
+				start_server(round == 0 ?
+					"cbdma,doorbell-bar=on,version=3.2,xfercap=12" :
+					"cbdma,doorbell-bar=on");
+			usleep(100000);
+			assert_int_equal(rte_dma_start(d.id), 0);
+			burst(&d);
+		}
+		drv_close(&d);
+		end_server(SIGTERM);
+	}
+}
+
+/* It goes while nobody looks, and a start finds it again; or it is not back at the end. */
+static void
+test_server_lost_idle(void **state __rte_unused)
+{
+	struct drv d;
+
+	start_server("cbdma,doorbell-bar=on");
+	drv_open_args(&d, args);
+	burst(&d);
+	end_server(SIGKILL);
+	start_server("cbdma,doorbell-bar=on"); /* the socket's file is still there */
+	assert_int_equal(rte_dma_stop(d.id), 0);
+	assert_int_equal(rte_dma_start(d.id), 0);
+	burst(&d);
+	end_server(SIGKILL);
+	assert_int_equal(rte_dma_stop(d.id), 0);
+	drv_close(&d);
+}
+
+/* Faults that the server injects: an error, and a device that vanishes while the server is
+ * there.
+ */
+static void
+test_injected(void **state __rte_unused)
+{
+	struct drv d;
+	unsigned int n;
+
+	server = fork();
+	if (server == 0) {
+		execl(deviced, deviced, "--socket", path, "--device", "cbdma,doorbell-bar=on",
+			"--inject", "vanish:at=100", NULL);
+		_exit(127);
+	}
+	wait_for_server();
+	drv_open_args(&d, args);
+	burst(&d);
+	n = fill_ring(&d);
+	assert_true(drain(&d, n) > 0);
+	assert_int_equal(rte_dma_stop(d.id), 0);
+	assert_int_not_equal(rte_dma_start(d.id), 0);
+	drv_close(&d);
+	end_server(SIGTERM);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_operations, teardown),
+		cmocka_unit_test_teardown(test_refused, teardown),
+		cmocka_unit_test_teardown(test_server_lost, teardown),
+		cmocka_unit_test_teardown(test_server_lost_idle, teardown),
+		cmocka_unit_test_teardown(test_injected, teardown),
+	};
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s DMA-DEVICED\n", argv[0]);
+		return 1;
+	}
+	deviced = argv[1];
+	snprintf(path, sizeof(path), "/tmp/cbdma-socket-test.%d.sock", getpid());
+	snprintf(args, sizeof(args), "socket=%s", path);
+	return cmocka_run_group_tests_name("driver: socket", tests, drv_group_setup,
+		drv_group_teardown);
+}
