@@ -361,6 +361,72 @@ test_sg_fence(void **state __rte_unused)
 	drv_close(&d);
 }
 
+/* rte_dma_enqueue_ops() and rte_dma_dequeue_ops(), of DPDK 25.11 and later. */
+static void
+test_enqueue_dequeue(void **state)
+{
+#if CBDMA_HAS_ENQ_DEQ
+	enum { OPS = 300 };
+	const struct rte_dma_conf conf = {.nb_vchans = 1, .flags = RTE_DMA_CFG_FLAG_ENQ_DEQ};
+	const struct rte_dma_vchan_conf vchan = {
+		.direction = RTE_DMA_DIR_MEM_TO_MEM, .nb_desc = 1024};
+	struct rte_dma_op *ops[OPS], *done[OPS];
+	unsigned int i, n = 0;
+	struct drv d;
+
+	drv_open(&d, &(struct drv_conf){0});
+	assert_int_equal(rte_dma_stop(d.id), 0);
+	assert_int_equal(rte_dma_configure(d.id, &conf), 0);
+	assert_int_equal(rte_dma_vchan_setup(d.id, 0, &vchan), 0);
+	assert_int_equal(rte_dma_start(d.id), 0);
+	drv_mem_reset();
+	for (i = 0; i < OPS; i++) {
+		ops[i] = calloc(1, sizeof(*ops[i]) + 3 * sizeof(ops[i]->src_dst_seg[0]));
+		assert_non_null(ops[i]);
+		ops[i]->nb_src = 2;
+		ops[i]->nb_dst = 1;
+		ops[i]->status = RTE_DMA_STATUS_ERROR_UNKNOWN;
+		ops[i]->src_dst_seg[0] =
+			(struct rte_dma_sge){.addr = drv_iova(drv_src + i * 256), .length = 40};
+		ops[i]->src_dst_seg[1] =
+			(struct rte_dma_sge){.addr = drv_iova(drv_src + i * 256 + 100), .length = 24};
+		ops[i]->src_dst_seg[2] =
+			(struct rte_dma_sge){.addr = drv_iova(drv_dst + i * 64), .length = 64};
+	}
+	/* Two that fail, one of them the last. */
+	ops[7]->src_dst_seg[1].addr = DRV_BAD_IOVA;
+	ops[OPS - 1]->src_dst_seg[2].addr = DRV_BAD_IOVA;
+
+	assert_int_equal(rte_dma_dequeue_ops(d.id, 0, done, OPS), 0);
+	assert_int_equal(rte_dma_enqueue_ops(d.id, 0, ops, OPS), OPS);
+	for (i = 0; i < 100 && n < OPS; i++) {
+		drv_run(&d);
+		n += rte_dma_dequeue_ops(d.id, 0, &done[n], RTE_MIN(OPS - n, 50u));
+	}
+	assert_int_equal(n, OPS);
+	for (i = 0; i < OPS; i++) {
+		assert_ptr_equal(done[i], ops[i]);
+		if (i == 7) {
+			assert_int_equal(ops[i]->status, RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		} else if (i == OPS - 1) {
+			assert_int_equal(ops[i]->status, RTE_DMA_STATUS_INVALID_DST_ADDR);
+		} else {
+			assert_int_equal(ops[i]->status, RTE_DMA_STATUS_SUCCESSFUL);
+			assert_memory_equal(drv_dst + i * 64, drv_src + i * 256, 40);
+			assert_memory_equal(drv_dst + i * 64 + 40, drv_src + i * 256 + 100, 24);
+		}
+		free(ops[i]);
+	}
+	assert_int_equal(drv_stats(&d).completed, OPS);
+	assert_int_equal(drv_stats(&d).errors, 2);
+	drv_close(&d);
+#else
+	print_message("DPDK before 25.11 has no rte_dma_enqueue_ops()\n");
+	skip();
+#endif
+	(void)state;
+}
+
 int
 main(void)
 {
@@ -373,6 +439,7 @@ main(void)
 		cmocka_unit_test(test_sg_no_space),
 		cmocka_unit_test(test_sg_refused),
 		cmocka_unit_test(test_sg_fence),
+		cmocka_unit_test(test_enqueue_dequeue),
 	};
 
 	return cmocka_run_group_tests_name("driver: scatter/gather", tests, drv_group_setup,
