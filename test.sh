@@ -166,7 +166,7 @@ export TOP DRIVER_SDK
 export -f build sanitized_build installs lists_pci_ids debian13_build debian13_tests
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
-	test/*.sh test/bench/*.sh test/shell/*.sh
+	test/*.sh test/bench/*.sh test/shell/*.sh test/guest/init
 check "doc: Sphinx" sphinx-build -q -W doc build/doc
 check "build: gcc" build gcc gcc
 check "build: clang" build clang clang
@@ -195,6 +195,8 @@ check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
 check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
 check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 	test/perf.sh 1 config/dma-perf/sg.ini
+check "guests: ioatdma, dma_ioat, dma_cbdma on the served device" test/guest.sh
+check "dma_ioat beside dma_cbdma: instructions" test/bench/peer.sh instructions
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -270,7 +270,7 @@ case_ioatdma()
 # dpdk DEVICE DRIVER IOVA-MODE [PLUGIN]
 dpdk()
 {
-	guest 20 bind "$1" "$2" &&
+	guest 60 bind "$1" "$2" &&
 		guest 60 autotest "$1" "$3" "${4-}" &&
 		guest 30 perf "$1" "$3" 4096 "${4-}"
 }
@@ -317,8 +317,8 @@ case_rebind()
 	boot iommu || return 1
 	for i in 1 2 3; do
 		guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20 &&
-			guest 20 bind "${DEVICE[0]}" none &&
-			guest 20 bind "${DEVICE[0]}" vfio-pci &&
+			guest 60 bind "${DEVICE[0]}" none &&
+			guest 60 bind "${DEVICE[0]}" vfio-pci &&
 			guest 30 perf "${DEVICE[0]}" va 1024 $OURS || return 1
 	done
 }
@@ -347,16 +347,16 @@ kill_server()
 # guest finds the restarted server's device as good as new.
 case_server_killed()
 {
-	boot iommu && guest 20 bind "${DEVICE[0]}" vfio-pci || return 1
+	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20 || return 1
 	kill_server 0
-	guest 30 gone "${DEVICE[0]}" va $OURS || return 1
+	guest 30 gone "${DEVICE[0]}" || return 1
 	stop_guest
 
-	boot iommu && guest 20 bind "${DEVICE[0]}" vfio-pci &&
+	boot iommu && guest 60 bind "${DEVICE[0]}" vfio-pci &&
 		guest 20 load "${DEVICE[0]}" va $OURS || return 1
 	sleep 2
 	kill_server 0
-	guest 60 loaded || ! kill -0 "$QEMU" 2>/dev/null || return 1
+	{ guest 60 loaded || ! kill -0 "$QEMU" || return 1; } 2>/dev/null # bash tells of the abort
 	stop_guest
 
 	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20

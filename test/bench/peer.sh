@@ -56,30 +56,21 @@ stage_plugin "$BUILD"
 cp "$BUILD/test/bench/libpeer_device.so" "$RUN_DIR"
 export SYSFS_PCI_DEVICES=$RUN_DIR/devices PEER_BAR=$device/resource0 PEER_CPU=0
 
-# count DEVICE EAL-ARGUMENT...: for an operation, with a submit and a poll for each 32. Counted by
-# callgrind, so a busy machine does not matter.
+# count NAME DEVICE EAL-ARGUMENT...
 count()
 {
-	local dev=$1 phase result total=0 line=
-	shift
+	local name=$1 dev=$2
+	shift 2
 
-	for phase in enqueue submit poll; do
-		run valgrind --tool=callgrind --collect-atstart=no --toggle-collect=peer_$phase \
-			--callgrind-out-file="$RUN_DIR/callgrind" "$BUILD/test/bench/peer_loop" \
-			-l 0 --in-memory -m 64 --no-telemetry --iova-mode=pa "$@" -- "$dev" \
-			>"$RUN_DIR/log" 2>&1 || die "peer_loop fails" "$(tail "$RUN_DIR/log")"
-		result=$(awk '/^(totals|summary):/ { print $2; exit }' "$RUN_DIR/callgrind")
-		line+=" $phase $(awk "BEGIN { printf \"%.1f\", $result / 4096 }")"
-		total=$((total + result))
-	done
-	echo "${dev/$ADDRESS/dma_ioat}:$line total $(awk "BEGIN { printf \"%.1f\", $total / 4096 }")" \
-		"instructions/op"
+	run timeout -k 5 60 "$BUILD/test/bench/peer_loop" -l 0 --in-memory --no-telemetry \
+		--iova-mode=pa "$@" -- "$dev" >"$RUN_DIR/log" 2>&1 ||
+		die "peer_loop fails on $name" "$(tail "$RUN_DIR/log")"
+	echo "$name: $(grep instructions "$RUN_DIR/log")"
 }
 
 if [ "${1-}" = instructions ]; then
-	need_packages valgrind
-	count "$ADDRESS" -a $ADDRESS -d "$RUN_DIR/libpeer_device.so"
-	count dma_cbdma0 --no-pci -d "$PLUGIN" --vdev=dma_cbdma0
+	count dma_ioat "$ADDRESS" -a "$ADDRESS" -d "$RUN_DIR/libpeer_device.so"
+	count dma_cbdma dma_cbdma0 --no-pci -d "$PLUGIN" --vdev=dma_cbdma0,cpu=1
 	exit
 fi
 
