@@ -195,8 +195,6 @@ check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
 check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
 check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 	test/perf.sh 1 config/dma-perf/sg.ini
-check "guests: ioatdma, dma_ioat, dma_cbdma on the served device" test/guest.sh
-check "dma_ioat beside dma_cbdma: instructions" test/bench/peer.sh instructions
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
