@@ -68,7 +68,10 @@ debian_mirror()
 
 	mirror=$(apt-get indextargets --format "\$(REPO_URI) \$(RELEASE)" \
 		'Created-By: Packages' 'Origin: Debian' | awk '$2 !~ /-/ { print $1; exit }')
-	echo "${DEBIAN_MIRROR:-${mirror:-http://deb.debian.org/debian}}"
+	mirror=${DEBIAN_MIRROR:-$mirror}
+	[ -n "$mirror" ] || die "apt's configuration names no Debian mirror" \
+		"name one: DEBIAN_MIRROR=URL $0 ..."
+	echo "$mirror"
 }
 
 # A root that is there is complete: it gets its name last.
