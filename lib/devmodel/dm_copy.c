@@ -10,14 +10,19 @@
 
 #include "dm_copy.h"
 
-/* Batches of at least so many bytes are timed. */
-#define TIMED_BYTES 8192
+/* Batches of at least so many bytes count. */
+#define COUNTED_BYTES 8192
 
-/* One in so many of them is timed in fact. */
-#define TIME_EACH 16
+/* When so many bytes have been copied one way, the other one is tried. */
+#define PERIOD (2ull << 30)
 
-/* One in so many of them is run the way that seems worse. */
-#define TRY_EACH 4096
+/* For so long that the caches forget the way before: right after it, each of the two looks worse than
+ * it is.
+ */
+#define TRIAL (16ull << 20)
+
+/* Of either, the last so many bytes are what is compared. */
+#define CHUNK (2ull << 20)
 
 /* The C library's memcpy() would do for long copies, but a call and its dispatch on the length cost
  * more than a 64-byte copy itself, and its behaviour is undefined where buffers overlap, which a
@@ -206,7 +211,10 @@ cycles_now(void)
 void
 dm_copier_init(struct dm_copier *copier)
 {
-	*copier = (struct dm_copier){.cached = run_ops_generic};
+	*copier = (struct dm_copier){
+		.cached = run_ops_generic,
+		.bytes = PERIOD - TRIAL, /* the first decision comes soon */
+	};
 #ifdef __x86_64__
 	copier->streamed = run_ops_streamed;
 	__builtin_cpu_init();
@@ -217,39 +225,59 @@ dm_copier_init(struct dm_copier *copier)
 #endif
 }
 
-/* Note what a batch cost that was run one way, choose how to run the next ones. */
-static void
-copier_learn(struct dm_copier *copier, bool stream, uint64_t bytes, uint64_t cycles)
+/* Whether what the next batch takes is of interest. */
+static inline bool
+copier_times(const struct dm_copier *copier)
 {
-	uint64_t *cost = &copier->cost[stream];
-	uint64_t sample = (cycles << 16) / bytes + 1;
+	return copier->trying || copier->bytes >= PERIOD - CHUNK;
+}
 
-	/* Now and then the CPU was busy with something else in between. */
-	if (*cost != 0 && sample > 4 * *cost)
-		sample = 4 * *cost;
-	*cost = *cost == 0 ? sample : (7 * *cost + sample) / 8;
-	copier->stream = copier->cost[true] != 0 && copier->cost[true] < copier->cost[false];
+/* Note what a batch took, choose how to run the next one. */
+static void
+copier_learn(struct dm_copier *copier, uint64_t bytes, uint64_t cycles)
+{
+	uint64_t cost;
+
+	copier->bytes += bytes;
+	copier->chunk_bytes += bytes;
+	copier->chunk_cycles += cycles;
+	if (copier->chunk_bytes < CHUNK)
+		return;
+	cost = (copier->chunk_cycles << 16) / copier->chunk_bytes;
+	copier->chunk_bytes = copier->chunk_cycles = 0;
+	if (!copier->trying) {
+		copier->cost = cost;
+		copier->trying = true;
+	} else if (copier->bytes >= TRIAL || cost > 2 * copier->cost) {
+		/* At its end, or it is hopeless. */
+		copier->trying = false;
+		if (cost <= copier->cost) {
+			copier->bytes = 0;
+			return;
+		}
+	} else {
+		return;
+	}
+	copier->stream = !copier->stream;
+	copier->bytes = 0;
 }
 
 void
 dm_copier_run(struct dm_copier *copier, const struct dm_op *ops, unsigned int n, uint64_t bytes)
 {
+	dm_copy_fn way = copier->stream ? copier->streamed : copier->cached;
 	uint64_t start;
-	uint32_t turn;
-	bool stream;
 
 	/* Too little to be timed, or too short on average to be streamed. */
-	if (bytes < TIMED_BYTES || bytes < (uint64_t)n * DM_STREAM_MIN || copier->streamed == NULL) {
+	if (bytes < COUNTED_BYTES || bytes < (uint64_t)n * DM_STREAM_MIN ||
+			copier->streamed == NULL) {
 		copier->cached(ops, n);
-		return;
+	} else if (!copier_times(copier)) {
+		way(ops, n);
+		copier->bytes += bytes;
+	} else {
+		start = cycles_now();
+		way(ops, n);
+		copier_learn(copier, bytes, cycles_now() - start);
 	}
-	turn = copier->batches++ % TRY_EACH;
-	stream = turn == 1 ? !copier->stream : copier->stream;
-	start = cycles_now();
-	if (stream)
-		copier->streamed(ops, n);
-	else
-		copier->cached(ops, n);
-	if (turn <= 1 || turn % TIME_EACH == 0)
-		copier_learn(copier, stream, bytes, cycles_now() - start);
 }

@@ -36,15 +36,18 @@ typedef void (*dm_copy_fn)(const struct dm_op *ops, unsigned int n);
  *
  * Long copies can be written through the caches, or past them straight to memory ("streamed"). Which
  * is faster is the machine's business: written past the caches, a line need not be read first, but
- * what lies in a cache already is written there faster. So both are timed, the better one is used, and
- * the other one is tried again now and then.
+ * what lies in a cache already is written there faster. So both are timed now and then, one after the
+ * other, and the better one is used until the next time.
  */
 struct dm_copier {
 	dm_copy_fn cached;
 	dm_copy_fn streamed; /**< NULL: this CPU has no such way */
-	bool stream;	     /**< what seems better */
-	uint32_t batches;    /**< so far, of those that can be streamed */
-	uint64_t cost[2];    /**< of either way, [stream]: cycles per 64 KB, averaged; 0: not known */
+	bool stream;	     /**< which of the two is next */
+	bool trying;	     /**< it is not the one that is known to be better */
+	uint64_t bytes;	     /**< run that way so far */
+	uint64_t cost;	     /**< of the better one: cycles per 64 KB */
+	uint64_t chunk_bytes;
+	uint64_t chunk_cycles;
 };
 
 /** Set up a copier with the fastest ways that this CPU has. */

@@ -158,44 +158,82 @@ run_copier(struct dm_copier *copier, unsigned int n, uint32_t len)
 	assert_memory_equal(got, expected, sizeof(got));
 }
 
-/* Times long copies, tries both ways, and settles for the better one. */
 static void
 test_copier(void **state)
 {
-	struct dm_copier copier;
-	unsigned int i;
+	struct dm_copier copier, before;
+	unsigned int i, streamed = 0;
 
 	(void)state;
 	dm_copier_init(&copier);
 	assert_false(copier.stream);
 	assert_true(dm_copier_wants_dst(&copier, 4096));
-	/* Too little; too short; nothing. */
+	/* Too little; too short; nothing: does not count. */
+	before = copier;
 	run_copier(&copier, 1, 4096);
 	run_copier(&copier, 32, 256);
 	run_copier(&copier, 0, 0);
-	assert_int_equal(copier.batches, 0);
+	assert_int_equal(copier.bytes, before.bytes);
 	if (copier.streamed == NULL)
 		skip();
-	for (i = 0; i < 2 * TRY_EACH; i++)
-		run_copier(&copier, 8, 4096);
-	assert_int_equal(copier.batches, 2 * TRY_EACH);
-	assert_true(copier.cost[0] > 0 && copier.cost[1] > 0);
-	assert_int_equal(copier.stream, copier.cost[true] < copier.cost[false]);
-	/* As measured, it decides. */
-	copier.stream = false;
-	copier.batches = 0;
-	copier.cost[true] = UINT32_MAX;
-	run_copier(&copier, 8, 4096);
+	/* Both ways are taken, and do what they should. */
+	for (i = 0; i < 3 * TRIAL / 65536; i++) {
+		run_copier(&copier, 16, 4096);
+		assert_int_equal(dm_copier_wants_dst(&copier, DM_STREAM_MIN), !copier.stream);
+		assert_true(dm_copier_wants_dst(&copier, DM_STREAM_MIN - 1));
+		streamed += copier.stream;
+	}
+	assert_in_range(streamed, 1, 3 * TRIAL / 65536 - 1);
+}
+
+/* Have a copier believe that a batch of 64 KB took so many cycles. */
+static void
+learn(struct dm_copier *copier, uint64_t cycles)
+{
+	if (copier_times(copier))
+		copier_learn(copier, 65536, cycles);
+	else
+		copier->bytes += 65536;
+}
+
+/* The better one is chosen, and again when the other has become better. */
+static void
+test_copier_decides(void **state)
+{
+	const unsigned int trial = TRIAL / 65536, chunk = CHUNK / 65536;
+	struct dm_copier copier;
+	unsigned int i, better;
+
+	(void)state;
+	dm_copier_init(&copier);
+	for (better = 0; better < 3; better++) {
+		/* The usual way, until its time is over. */
+		while (!copier.trying) {
+			assert_int_equal(copier.stream, better == 2);
+			learn(&copier, copier.stream ? 1000 : 1200);
+		}
+		/* The other one. Its start does not count, be it slow. */
+		assert_int_equal(copier.stream, better != 2);
+		for (i = 0; i < trial; i++) {
+			assert_true(copier.trying);
+			if (i < trial - chunk)
+				learn(&copier, 2000);
+			else
+				learn(&copier, better == 0 ? 1201 : better == 1 ? 1199 : 999);
+		}
+		assert_false(copier.trying);
+		assert_int_equal(copier.stream, better == 1);
+	}
+	/* Much slower: given up early. */
+	while (!copier.trying)
+		learn(&copier, 1000);
+	for (i = 0; i < chunk; i++) {
+		assert_true(copier.trying);
+		learn(&copier, 2100);
+	}
+	assert_false(copier.trying);
 	assert_false(copier.stream);
-	copier.cost[false] = UINT32_MAX;
-	copier.cost[true] = 1;
-	run_copier(&copier, 8, 4096);
-	assert_true(copier.stream);
-	assert_false(dm_copier_wants_dst(&copier, 4096));
-	assert_true(dm_copier_wants_dst(&copier, DM_STREAM_MIN - 1));
-	/* Something slow in between counts four times what was usual, not more. */
-	copier_learn(&copier, true, 65536, 1000000000);
-	assert_in_range(copier.cost[true], 1, 16);
+	assert_int_equal(copier.bytes, 0);
 }
 
 #define VARIANT_TESTS(v)                                                                           \
@@ -219,6 +257,7 @@ main(void)
 		VARIANT_TESTS(streamed),
 #endif
 		cmocka_unit_test(test_copier),
+		cmocka_unit_test(test_copier_decides),
 	};
 
 #ifdef __x86_64__
