@@ -392,6 +392,23 @@ test_command(void **state)
 	assert_int_equal(rig_state(rig), CBDMA_CHANSTS_ARMED);
 }
 
+/* A register access can have the device write memory, too: not to where has been unmapped. */
+static void
+test_command_unmapped(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_copies(rig, 0, 1);
+	rig_start(rig);
+	rig_run(rig, 1);
+	assert_int_equal(dm_device_unmap(rig->dev, rig_iova(RIG_WORD), 64), 0);
+	*rig->word = 0;
+	rig_write(rig, CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET | CBDMA_CHANCMD_SUSPEND);
+	assert_int_equal(*rig->word, 0);
+	assert_int_equal(rig_read(rig, CBDMA_CHANERR, 4),
+			CBDMA_CHANERR_CCMDERR | CBDMA_CHANERR_CMPADDERR);
+}
+
 /* Start channel with one descriptor to come that interrupts. */
 static void
 start_interrupting(struct rig *rig, unsigned int channel)
@@ -572,6 +589,7 @@ main(void)
 		RIG_TEST(test_function_reset),
 		RIG_TEST(test_function_reset_keeps_mappings),
 		RIG_TEST(test_command),
+		RIG_TEST(test_command_unmapped),
 		RIG_TEST(test_interrupt),
 		RIG_TEST(test_interrupt_master),
 		cmocka_unit_test(test_interrupt_after_word),
