@@ -192,7 +192,7 @@ count_descriptors(struct drv *d, const struct drv_op *ops, unsigned int *end)
 	memset(drv_dst, DRV_GUARD, BURST * DRV_STRIDE);
 	for (i = 0; i < BURST; i++) {
 		assert_true(drv_enqueue(d, i, &ops[i]) >= 0);
-		end[i] = (uint16_t)(d->dev->head - first);
+		end[i] = d->dev->head - first;
 	}
 	assert_int_equal(rte_dma_submit(d->id, 0), 0);
 	drv_drain(d, ops, BURST, idx, DRV_POLL_STATUS, 0, false);
@@ -288,7 +288,7 @@ test_wrap(void **state __rte_unused)
 			for (at = 0; at < total; at++, n++) {
 				/* To where the burst crosses the end in its middle. */
 				if (s == 0) {
-					advance(&d, (uint16_t)(start[s] - d.dev->head) & d.dev->mask);
+					advance(&d, (start[s] - d.dev->head) & d.dev->mask);
 				} else {
 					assert_int_equal(rte_dma_stop(d.id), 0);
 					assert_int_equal(rte_dma_start(d.id), 0);

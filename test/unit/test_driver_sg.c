@@ -76,7 +76,7 @@ random_sg(struct drv *d, unsigned int nb_src, unsigned int nb_dst, uint32_t len)
 	expect(image, src, dst, len);
 	assert_int_equal(rte_dma_copy_sg(d->id, 0, src, dst, nb_src, nb_dst, RTE_DMA_OP_FLAG_SUBMIT), idx);
 	/* Not before the last descriptor is done. */
-	drv_step(d, (uint16_t)(d->dev->head - d->dev->tail) - 1);
+	drv_step(d, d->dev->head - d->dev->tail - 1);
 	assert_int_equal(rte_dma_completed(d->id, 0, 8, NULL, NULL), 0);
 	assert_int_equal(drv_run(d), 1);
 	assert_int_equal(rte_dma_completed(d->id, 0, 8, &last, NULL), 1);

@@ -24,31 +24,43 @@
 
 /* Operations and slots */
 
-static __rte_always_inline uint16_t
+static __rte_always_inline uint32_t
 slots_free(const struct cbdma_dev *dev)
 {
-	uint16_t used = dev->head - dev->tail;
+	return dev->limit - dev->head;
+}
 
-	return used < dev->capacity ? dev->capacity - used : 0;
+static __rte_always_inline struct cbdma_desc *
+slot_desc(const struct cbdma_dev *dev, uint32_t slot)
+{
+	return &dev->ring[slot & dev->mask];
+}
+
+/* The last operation that is complete once the slot is, see struct cbdma_dev. */
+static __rte_always_inline uint64_t
+slot_op(const struct cbdma_dev *dev, uint32_t slot)
+{
+	return slot_desc(dev, slot)->user[0];
 }
 
 static __rte_always_inline void
-write_desc(struct cbdma_dev *dev, uint16_t slot, uint32_t control, uint64_t src, uint64_t dst,
+write_desc(struct cbdma_desc *desc, uint64_t op, uint32_t control, uint64_t src, uint64_t dst,
 		uint32_t len)
 {
-	struct cbdma_desc *desc = &dev->ring[slot & dev->mask];
-
 	desc->size = len;
 	desc->control = control;
 	desc->src = src;
 	desc->dst = dst;
+	desc->user[0] = op;
+	/* Near the ring's end that is behind it, which does no harm. */
+	__builtin_prefetch(desc + PREFETCH_SLOTS, 1);
 }
 
 /* Hand everything enqueued to the device. */
 static __rte_always_inline void
 ring_doorbell(struct cbdma_dev *dev)
 {
-	uint16_t head = dev->head;
+	uint32_t head = dev->head;
 
 	/* The descriptors have to be in memory before the device learns of them. The barrier is for
 	 * a doorbell in a BAR; the release is for a device model in another thread.
@@ -61,7 +73,7 @@ ring_doorbell(struct cbdma_dev *dev)
 
 /* Complete an enqueue of slots up to head. */
 static __rte_always_inline int
-enqueue_done(struct cbdma_dev *dev, uint16_t head, uint64_t flags)
+enqueue_done(struct cbdma_dev *dev, uint32_t head, uint64_t flags)
 {
 	uint16_t idx = dev->enqueued;
 
@@ -73,7 +85,7 @@ enqueue_done(struct cbdma_dev *dev, uint16_t head, uint64_t flags)
 }
 
 /* Slots that a fence takes in front of the next operation: see write_fence(). */
-static __rte_always_inline uint16_t
+static __rte_always_inline uint32_t
 fence_slots(const struct cbdma_dev *dev, uint64_t flags)
 {
 	return (flags & RTE_DMA_OP_FLAG_FENCE) && dev->head != dev->tail && dev->head == dev->rung;
@@ -118,20 +130,20 @@ bad_argument(struct cbdma_dev *dev, const char *what)
  *
  * @return slots used, 0 or 1.
  */
-static __rte_noinline uint16_t
+static __rte_noinline uint32_t
 write_fence(struct cbdma_dev *dev)
 {
-	uint16_t head = dev->head;
+	uint32_t head = dev->head;
 
 	if (head == dev->tail)
 		return 0; /* all before it is done */
 	if (head != dev->rung) {
-		dev->ring[(uint16_t)(head - 1) & dev->mask].control |= CBDMA_DESC_FENCE;
+		slot_desc(dev, head - 1)->control |= CBDMA_DESC_FENCE;
 		return 0;
 	}
 	/* The device may have fetched the one before: a descriptor that does nothing carries it. */
-	write_desc(dev, head, CBDMA_DESC_FENCE | CBDMA_DESC_NULL, 0, 0, 1);
-	dev->slot_op[head & dev->mask] = dev->enqueued - 1;
+	write_desc(slot_desc(dev, head), dev->enqueued - 1, CBDMA_DESC_FENCE | CBDMA_DESC_NULL,
+		0, 0, 1);
 	return 1;
 }
 
@@ -142,8 +154,7 @@ static __rte_noinline int
 enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len,
 		uint64_t flags)
 {
-	uint32_t slots, step;
-	uint16_t head;
+	uint32_t slots, step, head;
 	int ret;
 
 	if (len == 0)
@@ -161,15 +172,14 @@ enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst
 		head += write_fence(dev);
 	for (; len > dev->max_len; len -= step, head++) {
 		step = dev->max_len;
-		write_desc(dev, head, control & ~CBDMA_DESC_COMPLETION, src, dst, step);
-		dev->slot_op[head & dev->mask] = dev->enqueued - 1;
+		write_desc(slot_desc(dev, head), dev->enqueued - 1,
+			control & ~CBDMA_DESC_COMPLETION, src, dst, step);
 		/* The source of a fill is its pattern, and max_len a multiple of the pattern. */
 		if (control >> CBDMA_DESC_OP_SHIFT == CBDMA_DESC_OP_COPY)
 			src += step;
 		dst += step;
 	}
-	write_desc(dev, head, control, src, dst, len);
-	dev->slot_op[head & dev->mask] = dev->enqueued;
+	write_desc(slot_desc(dev, head), dev->enqueued, control, src, dst, len);
 	return enqueue_done(dev, head + 1, flags);
 }
 
@@ -178,16 +188,14 @@ enqueue(struct cbdma_dev *dev, uint32_t op, uint64_t src, uint64_t dst, uint32_t
 		uint64_t flags)
 {
 	const uint32_t control = op << CBDMA_DESC_OP_SHIFT | CBDMA_DESC_COMPLETION;
-	uint16_t head = dev->head;
+	uint32_t head = dev->head;
 
 	/* len - 1: 0 wraps round and is too long as well. */
 	if (unlikely(len - 1 >= dev->max_len || (flags & RTE_DMA_OP_FLAG_FENCE) ||
-			(uint16_t)(head - dev->tail) >= dev->capacity))
+			head == dev->limit))
 		return enqueue_slow(dev, control, src, dst, len, flags);
 
-	__builtin_prefetch(&dev->ring[(uint16_t)(head + PREFETCH_SLOTS) & dev->mask], 1);
-	write_desc(dev, head, control, src, dst, len);
-	dev->slot_op[head & dev->mask] = dev->enqueued;
+	write_desc(slot_desc(dev, head), dev->enqueued, control, src, dst, len);
 	return enqueue_done(dev, head + 1, flags);
 }
 
@@ -211,42 +219,59 @@ cbdma_fill(void *dev_private, uint16_t vchan __rte_unused, uint64_t pattern, rte
  */
 static int
 write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_dma_sge *dst,
-		uint16_t nb_src, uint16_t nb_dst, uint32_t slots, uint16_t free_slots)
+		uint16_t nb_src, uint16_t nb_dst, uint32_t slots, uint32_t free_slots)
 {
-	const uint32_t fence_slots = slots;
-	uint32_t src_off = 0, dst_off = 0, len;
-	uint16_t s = 0, d = 0, slot;
+	const struct rte_dma_sge *const src_end = src + nb_src, *const dst_end = dst + nb_dst;
+	const uint32_t first = dev->head + slots, mask = dev->mask;
+	const uint64_t op_before = dev->enqueued - 1, max_len = dev->max_len;
+	struct cbdma_desc *const ring = dev->ring;
+	/* 64 bits, or gcc takes vector registers for the minimum of two lengths. */
+	uint64_t src_addr = 0, dst_addr = 0, src_left = 0, dst_left = 0, len;
+	uint32_t n = 0;
 
-	while (slots <= dev->mask) {
+	free_slots -= slots;
+	for (;;) {
 		/* To the next byte on each side: segments may be empty. */
-		for (; s < nb_src && src_off == src[s].length; s++)
-			src_off = 0;
-		for (; d < nb_dst && dst_off == dst[d].length; d++)
-			dst_off = 0;
-		if (s == nb_src || d == nb_dst)
-			break;
-
-		len = RTE_MIN(src[s].length - src_off, dst[d].length - dst_off);
-		len = RTE_MIN(len, dev->max_len);
-		if (likely(slots < free_slots)) {
-			slot = dev->head + slots;
-			write_desc(dev, slot, CBDMA_DESC_OP_COPY << CBDMA_DESC_OP_SHIFT,
-				src[s].addr + src_off, dst[d].addr + dst_off, len);
-			dev->slot_op[slot & dev->mask] = dev->enqueued - 1;
+		if (src_left == 0) {
+			if (src == src_end)
+				break;
+			src_addr = src->addr;
+			src_left = src->length;
+			src++;
+			continue;
 		}
-		slots++;
-		src_off += len;
-		dst_off += len;
+		if (dst_left == 0) {
+			if (dst == dst_end)
+				break;
+			dst_addr = dst->addr;
+			dst_left = dst->length;
+			dst++;
+			continue;
+		}
+
+		len = RTE_MIN(RTE_MIN(src_left, dst_left), max_len);
+		if (likely(n < free_slots))
+			write_desc(&ring[(first + n) & mask], op_before,
+				CBDMA_DESC_OP_COPY << CBDMA_DESC_OP_SHIFT, src_addr, dst_addr, len);
+		else if (slots + n > mask)
+			return slots + n; /* more than the ring has */
+		n++;
+		src_addr += len;
+		dst_addr += len;
+		src_left -= len;
+		dst_left -= len;
 	}
-	if (unlikely((s == nb_src) != (d == nb_dst)))
+	for (; dst_left == 0 && dst < dst_end; dst++)
+		dst_left = dst->length;
+	if (unlikely(src_left != dst_left))
 		return bad_argument(dev, "a scatter/gather copy with sides of different length");
-	if (unlikely(slots == fence_slots)) {
+	if (unlikely(n == 0)) {
 		/* Nothing but empty segments: an operation all the same. */
-		if (slots < free_slots)
-			write_desc(dev, dev->head + slots, CBDMA_DESC_NULL, 0, 0, 1);
-		slots++;
+		if (free_slots > 0)
+			write_desc(&ring[first & mask], op_before, CBDMA_DESC_NULL, 0, 0, 1);
+		n++;
 	}
-	return slots;
+	return slots + n;
 }
 
 static int
@@ -254,33 +279,36 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 		const struct rte_dma_sge *dst, uint16_t nb_src, uint16_t nb_dst, uint64_t flags)
 {
 	struct cbdma_dev *dev = dev_private;
-	uint16_t fence, last;
-	int slots, ret;
+	uint32_t fence, slots;
+	struct cbdma_desc *last;
+	int ret;
 
 	if (unlikely(src == NULL || dst == NULL || nb_src == 0 || nb_dst == 0))
 		return bad_argument(dev, "a scatter/gather copy without segments");
 
-	do {
+	for (;;) {
 		if (unlikely(slots_free(dev) == 0)) {
 			ret = no_space(dev, 1, flags);
 			if (ret != 0)
 				return ret;
 		}
 		fence = flags & RTE_DMA_OP_FLAG_FENCE ? write_fence(dev) : 0;
-		slots = write_sg(dev, src, dst, nb_src, nb_dst, fence, slots_free(dev));
-		if (unlikely(slots < 0))
-			return slots;
+		ret = write_sg(dev, src, dst, nb_src, nb_dst, fence, slots_free(dev));
+		if (unlikely(ret < 0))
+			return ret;
+		slots = ret;
 		if (likely(slots <= slots_free(dev)))
 			break;
-		ret = no_space(dev, slots - fence, flags); /* 0: silent mode made room, write them again */
-	} while (ret == 0);
-	if (unlikely(slots > slots_free(dev)))
-		return ret;
+		ret = no_space(dev, slots - fence, flags);
+		if (ret != 0)
+			return ret;
+		/* Silent mode made room: write them again. */
+	}
 
-	last = dev->head + slots - 1;
-	dev->ring[last & dev->mask].control |= CBDMA_DESC_COMPLETION;
-	dev->slot_op[last & dev->mask] = dev->enqueued;
-	return enqueue_done(dev, last + 1, flags);
+	last = slot_desc(dev, dev->head + slots - 1);
+	last->control |= CBDMA_DESC_COMPLETION;
+	last->user[0] = dev->enqueued;
+	return enqueue_done(dev, dev->head + slots, flags);
 }
 
 static int
@@ -306,7 +334,7 @@ read_completion(const struct cbdma_dev *dev)
 }
 
 /* The slot that the device completed last. */
-static __rte_always_inline uint16_t
+static __rte_always_inline uint32_t
 completed_slot(const struct cbdma_dev *dev, uint64_t word)
 {
 	uint64_t slot = ((word & CBDMA_CHANSTS_DESC_MASK) - dev->ring_iova) /
@@ -316,34 +344,39 @@ completed_slot(const struct cbdma_dev *dev, uint64_t word)
 	 * else is not in the ring is not ours: nothing new, then.
 	 */
 	if (unlikely(slot > dev->mask))
-		return (uint16_t)(dev->base - 1) & dev->mask;
+		return (dev->base - 1) & dev->mask;
 	return slot;
 }
 
 /* Operations that are done and not reported, given the slot that was completed last. */
-static __rte_always_inline uint16_t
-ops_done(const struct cbdma_dev *dev, uint16_t slot)
+static __rte_always_inline uint64_t
+ops_done(const struct cbdma_dev *dev, uint32_t slot)
 {
-	uint16_t count = dev->slot_op[slot] + 1 - (uint16_t)dev->completed;
+	uint64_t count = slot_op(dev, slot) + 1 - dev->completed;
 
 	/* A device that claims more than it was given claims nothing. */
-	if (unlikely(count > dev->submitted - dev->completed))
-		return 0;
-	return count;
+	return likely(count <= dev->submitted - dev->completed) ? count : 0;
 }
 
-/* Report the next count operations: their slots are free again. */
+/* Report the next count operations, of which the last ends in that slot: theirs are free again. */
 static __rte_always_inline void
-report(struct cbdma_dev *dev, uint16_t count)
+report(struct cbdma_dev *dev, uint64_t count, uint32_t slot)
 {
-	uint16_t last = dev->completed + count - 1;
-	uint16_t tail = dev->tail + count;
-
-	/* Where each took one slot this is it, else the last one's end is further on. */
-	while (unlikely(dev->slot_op[(uint16_t)(tail - 1) & dev->mask] != last))
-		tail++;
-	dev->tail = tail;
+	dev->tail += (slot + 1 - dev->tail) & dev->mask;
 	dev->completed += count;
+	cbdma_set_limit(dev);
+}
+
+/* The slot that the operation ends in, which is one of those outstanding. */
+static __rte_noinline uint32_t
+last_slot(const struct cbdma_dev *dev, uint64_t op)
+{
+	/* No sooner than if each took one slot. */
+	uint32_t slot = dev->tail + (op - dev->completed);
+
+	while (slot_op(dev, slot) != op)
+		slot++;
+	return slot;
 }
 
 /* The channel cannot be used any more: until the device is started again, all that is outstanding
@@ -358,6 +391,7 @@ channel_lost(struct cbdma_dev *dev, const char *why)
 	dev->trouble = CBDMA_TROUBLE_LOST;
 	dev->failed_status = RTE_DMA_STATUS_BUS_ERROR;
 	dev->capacity = 0;
+	cbdma_set_limit(dev);
 	dev->lost++;
 }
 
@@ -387,10 +421,9 @@ chanerr_to_status(uint32_t chanerr)
  * the channel again behind that operation, so that those after it run.
  */
 static void
-channel_recover(struct cbdma_dev *dev, uint16_t slot)
+channel_recover(struct cbdma_dev *dev, uint32_t slot)
 {
-	const uint16_t failed_idx = dev->slot_op[slot] + 1;
-	const uint16_t ahead = failed_idx - (uint16_t)dev->completed;
+	const uint64_t failed_op = slot_op(dev, slot) + 1;
 	uint32_t chanerr = cbdma_read(dev, CBDMA_CH(CBDMA_CHANERR), 4);
 	unsigned int bit;
 
@@ -398,24 +431,18 @@ channel_recover(struct cbdma_dev *dev, uint16_t slot)
 		channel_lost(dev, "the device is gone");
 		return;
 	}
-	if (ahead >= dev->submitted - dev->completed) {
+	if (failed_op - dev->completed >= dev->submitted - dev->completed) {
 		channel_lost(dev, "the channel halted without work");
 		return;
 	}
-	dev->failed_op = dev->completed + ahead;
+	dev->failed_op = failed_op;
 	dev->failed_status = chanerr_to_status(chanerr);
-	CBDMA_LOG(DEBUG, dev->name, "operation %u failed, CHANERR %#x", failed_idx, chanerr);
+	CBDMA_LOG(DEBUG, dev->name, "operation %" PRIu64 " failed, CHANERR %#x", failed_op, chanerr);
 	for (bit = 0; bit < RTE_DIM(dev->chanerr_count); bit++)
 		dev->chanerr_count[bit] += chanerr >> bit & 1;
 
-	/* Go on behind the last slot of the failed operation, the one that would have completed it.
-	 * The slot is counted from tail to become one of those that rung and base count.
-	 */
-	do
-		slot++;
-	while (dev->slot_op[slot & dev->mask] != failed_idx);
-	slot = dev->tail + ((uint16_t)(slot - dev->tail) & dev->mask) + 1;
-
+	/* Go on behind the last slot of the failed operation, the one that would have completed it. */
+	slot = last_slot(dev, failed_op) + 1;
 	if (cbdma_channel_reset(dev) != 0 || cbdma_channel_arm(dev, slot) != 0) {
 		channel_lost(dev, "the channel does not recover from an error");
 		return;
@@ -462,18 +489,21 @@ see_to_channel(struct cbdma_dev *dev, uint64_t word)
 static __rte_always_inline uint16_t
 poll(struct cbdma_dev *dev, uint16_t max_ops)
 {
-	uint64_t word = read_completion(dev);
-	uint16_t count;
+	uint64_t word = read_completion(dev), done, count;
+	uint32_t slot;
 
 	if (unlikely(cbdma_state(word) > CBDMA_CHANSTS_IDLE || dev->trouble != CBDMA_TROUBLE_NONE))
 		word = see_to_channel(dev, word);
 
-	count = ops_done(dev, completed_slot(dev, word));
+	slot = completed_slot(dev, word);
+	done = ops_done(dev, slot);
+	count = RTE_MIN(done, max_ops);
 	if (unlikely(dev->trouble == CBDMA_TROUBLE_FAILED_OP))
 		count = RTE_MIN(count, dev->failed_op - dev->completed);
-	count = RTE_MIN(count, max_ops);
 	if (likely(count > 0)) {
-		report(dev, count);
+		if (count != done)
+			slot = last_slot(dev, dev->completed + count - 1);
+		report(dev, count, slot);
 		dev->idle_polls = 0;
 	} else if (dev->submitted != dev->completed && ++dev->idle_polls >= IDLE_POLLS_PER_CHECK) {
 		dev->idle_polls = 0;
@@ -501,7 +531,7 @@ report_failed(struct cbdma_dev *dev)
 	if (dev->trouble == CBDMA_TROUBLE_LOST) {
 		dev->completed++;
 	} else {
-		report(dev, 1);
+		report(dev, 1, last_slot(dev, dev->completed));
 		dev->trouble = CBDMA_TROUBLE_NONE;
 	}
 	return dev->failed_status;
@@ -555,7 +585,7 @@ cbdma_reclaim(struct cbdma_dev *dev)
 bool
 cbdma_is_idle(const struct cbdma_dev *dev)
 {
-	return completed_slot(dev, read_completion(dev)) == ((uint16_t)(dev->rung - 1) & dev->mask);
+	return completed_slot(dev, read_completion(dev)) == ((dev->rung - 1) & dev->mask);
 }
 
 static uint16_t

@@ -177,7 +177,7 @@ cbdma_channel_reset(struct cbdma_dev *dev)
 
 /* Point a channel that was reset at a slot of the ring, with nothing to run yet. */
 int
-cbdma_channel_arm(struct cbdma_dev *dev, uint16_t slot)
+cbdma_channel_arm(struct cbdma_dev *dev, uint32_t slot)
 {
 	cbdma_write(dev, CBDMA_CH(CBDMA_CHANCTRL), 2,
 		CBDMA_CHANCTRL_ANY_ERR_ABORT_EN | CBDMA_CHANCTRL_ERR_COMPLETION_EN);
@@ -270,7 +270,8 @@ reset_indices(struct cbdma_dev *dev)
 	dev->completed = 0;
 	dev->idle_polls = 0;
 	dev->trouble = CBDMA_TROUBLE_NONE;
-	dev->slot_op[dev->mask] = UINT16_MAX; /* the slot before slot 0, the operation before 0 */
+	cbdma_set_limit(dev);
+	dev->ring[dev->mask].user[0] = UINT64_MAX; /* before slot 0, the operation before 0 */
 }
 
 /* No ring: nothing can be enqueued and polls find nothing, without a check for it in their way. */
@@ -279,8 +280,7 @@ free_ring(struct cbdma_dev *dev)
 {
 	dev->capacity = 0;
 	dev->mask = 0;
-	dev->slot_op = &dev->idle_slot_op;
-	dev->ring = NULL;
+	dev->ring = &dev->idle_desc;
 	dev->ring_iova = 0;
 	dev->completion = &dev->idle_completion;
 	dev->idle_completion = 0;
@@ -289,8 +289,6 @@ free_ring(struct cbdma_dev *dev)
 
 	rte_memzone_free(dev->ring_mz);
 	dev->ring_mz = NULL;
-	rte_free(dev->slot_op_mem);
-	dev->slot_op_mem = NULL;
 	rte_free(dev->ops);
 	dev->ops = NULL;
 }
@@ -313,12 +311,6 @@ alloc_ring(struct cbdma_dev *dev, uint32_t slots)
 		return -ENOMEM;
 	}
 	dev->ring_mz = mz;
-	dev->slot_op_mem = rte_zmalloc_socket("cbdma_slot_op", slots * sizeof(*dev->slot_op),
-			RTE_CACHE_LINE_SIZE, dev->numa_node);
-	if (dev->slot_op_mem == NULL) {
-		CBDMA_LOG(ERR, dev->name, "no memory for a ring of %u", slots);
-		return -ENOMEM;
-	}
 	if (dev->enq_deq) {
 		dev->ops = rte_zmalloc_socket("cbdma_ops", slots * sizeof(*dev->ops),
 				RTE_CACHE_LINE_SIZE, dev->numa_node);
@@ -349,7 +341,7 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 		return -EINVAL;
 	}
 
-	/* Slots are counted modulo 65536 and masked to index the ring. */
+	/* A power of two, since slots are masked to index the ring. */
 	slots = RTE_MAX(rte_align32pow2(conf->nb_desc), CBDMA_MIN_SLOTS);
 	free_ring(dev);
 	ret = alloc_ring(dev, slots);
@@ -361,7 +353,6 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 	dev->nb_desc = slots;
 	dev->small_ring_logged = false;
 	dev->mask = slots - 1;
-	dev->slot_op = dev->slot_op_mem;
 	dev->ring = dev->ring_mz->addr;
 	dev->ring_iova = dev->ring_mz->iova;
 	dev->completion = RTE_PTR_ADD(dev->ring_mz->addr, slots * sizeof(struct cbdma_desc));
@@ -394,7 +385,7 @@ cbdma_start(struct rte_dma_dev *dmadev)
 
 	if (ret != 0)
 		return ret;
-	if (dev->ring == NULL) {
+	if (dev->ring_mz == NULL) {
 		CBDMA_LOG(ERR, dev->name, "start before its vchan was set up");
 		return -EINVAL;
 	}
@@ -411,6 +402,7 @@ cbdma_start(struct rte_dma_dev *dmadev)
 	 * and must not mean the same when everything is.
 	 */
 	dev->capacity = dev->mask;
+	cbdma_set_limit(dev);
 	return 0;
 }
 
@@ -540,10 +532,10 @@ cbdma_dump(const struct rte_dma_dev *dmadev, FILE *f)
 	fprintf(f, "  CHAINADDR %#" PRIx64 " CHANCMP %#" PRIx64 " completion word %#" PRIx64 "\n",
 		cbdma_read(dev, CBDMA_CH(CBDMA_CHAINADDR), 8),
 		cbdma_read(dev, CBDMA_CH(CBDMA_CHANCMP), 8), *dev->completion);
-	fprintf(f, "  ring of %u at %p, IOVA %#" PRIx64 "%s\n", dev->ring == NULL ? 0 : dev->nb_desc,
+	fprintf(f, "  ring of %u at %p, IOVA %#" PRIx64 "%s\n", dev->ring_mz == NULL ? 0 : dev->nb_desc,
 		(void *)dev->ring, dev->ring_iova, dev->silent ? ", silent" : "");
-	fprintf(f, "  slots: tail %u rung %u head %u base %u free %d\n", dev->tail, dev->rung,
-		dev->head, dev->base, dev->capacity - (uint16_t)(dev->head - dev->tail));
+	fprintf(f, "  slots: tail %u rung %u head %u base %u free %u\n", dev->tail, dev->rung,
+		dev->head, dev->base, dev->limit - dev->head);
 	fprintf(f, "  operations: enqueued %" PRIu64 " submitted %" PRIu64 " completed %" PRIu64
 		" failed %" PRIu64 "\n", dev->enqueued, dev->submitted, dev->completed, dev->errors);
 	fprintf(f, "  recoveries %" PRIu64 " channel lost %" PRIu64 "\n", dev->recoveries, dev->lost);

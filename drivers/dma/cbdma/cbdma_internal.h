@@ -50,29 +50,28 @@ enum cbdma_trouble {
  * Lies in memory shared with secondary processes, so it holds no pointer that is valid in one
  * process only (see cbdma_bus for those).
  *
- * A *slot* is a place in the ring, counted modulo 65536 as DMACOUNT does and masked to index the
- * ring. An *operation* is what the application enqueued: it takes one slot or several. Operations
- * are counted in 64 bits; the ring_idx of dmadev is the low 16. slot_op[] says, for each slot in
- * the ring, the low 16 bits of the last operation that is complete once that slot is: the
- * operation's own for its last slot, the one before for every other.
+ * A *slot* is a place in the ring, counted in 32 bits and masked to index the ring; DMACOUNT is the
+ * low 16 bits of a count from base. An *operation* is what the application enqueued: it takes one
+ * slot or several. Operations are counted in 64 bits; the ring_idx of dmadev is the low 16. Each
+ * descriptor says, where the device does not look (user[0]), the last operation that is complete
+ * once that slot is: its own in an operation's last slot, the one before in every other.
  */
 struct cbdma_dev {
 	/* Set up by start, then read by everything on the data path. */
 	struct cbdma_desc *ring;
 	uint64_t *completion; /**< completion word, written by the device */
 	uint16_t *doorbell;   /**< DMACOUNT */
-	uint16_t *slot_op;
 	uint64_t ring_iova;
 	uint32_t max_len;  /**< longest transfer of one descriptor, bytes */
-	uint16_t mask;	   /**< slots in the ring - 1 */
-	uint16_t capacity; /**< slots that may be in use: mask, or 0 while nothing can run */
-	uint16_t base;	   /**< slot that CHAINADDR points to: where DMACOUNT counts from */
+	uint32_t mask;	   /**< slots in the ring - 1 */
+	uint32_t capacity; /**< slots that may be in use: mask, or 0 while nothing can run */
+	uint32_t base;	   /**< slot that CHAINADDR points to: where DMACOUNT counts from */
 	bool silent;	   /**< nobody polls: the driver reclaims slots by itself */
 	struct rte_dma_op **ops; /**< by ring_idx: what enqueue_ops() was given */
 
 	/* Written by enqueue and submit. */
-	uint16_t head __rte_cache_aligned; /**< next free slot */
-	uint16_t rung;	    /**< slots up to here belong to the device */
+	uint32_t head __rte_cache_aligned; /**< next free slot */
+	uint32_t rung;	    /**< slots up to here belong to the device */
 	uint64_t enqueued;  /**< operations */
 	uint64_t submitted; /**< operations */
 
@@ -81,15 +80,15 @@ struct cbdma_dev {
 	uint64_t errors;   /**< of which failed */
 	uint64_t failed_op;  /**< with CBDMA_TROUBLE_FAILED_OP */
 	uint32_t idle_polls; /**< polls in a row that found nothing new */
-	uint16_t tail;	     /**< oldest slot of an operation not reported */
+	uint32_t tail;	     /**< oldest slot of an operation not reported */
+	uint32_t limit;	     /**< the ring is full when head gets here */
 	uint8_t trouble;     /**< enum cbdma_trouble */
 	enum rte_dma_status_code failed_status;
 
 	/* Control path. */
 	uint64_t idle_completion __rte_cache_aligned; /**< completion word while there is no ring */
-	uint16_t idle_slot_op;			      /**< slot_op[] while there is no ring */
+	struct cbdma_desc idle_desc;		      /**< the ring while there is none */
 	uint16_t idle_doorbell;
-	uint16_t *slot_op_mem;
 	uint16_t nb_desc;
 	int16_t dev_id;
 	int numa_node;
@@ -145,7 +144,7 @@ const struct cbdma_bus *cbdma_bus_of(const struct cbdma_dev *dev);
 uint64_t cbdma_read(const struct cbdma_dev *dev, uint32_t offset, unsigned int width);
 bool cbdma_channel_is_gone(uint64_t chansts);
 int cbdma_channel_reset(struct cbdma_dev *dev);
-int cbdma_channel_arm(struct cbdma_dev *dev, uint16_t slot);
+int cbdma_channel_arm(struct cbdma_dev *dev, uint32_t slot);
 const char *cbdma_chansts_name(uint64_t chansts);
 const char *cbdma_chanerr_name(unsigned int bit);
 
@@ -166,8 +165,15 @@ cbdma_state(uint64_t word)
 	return word & CBDMA_CHANSTS_STATE_MASK;
 }
 
+/** To be called when tail or capacity has changed. */
+static inline void
+cbdma_set_limit(struct cbdma_dev *dev)
+{
+	dev->limit = dev->capacity == 0 ? dev->head : dev->tail + dev->capacity;
+}
+
 static inline uint64_t
-cbdma_slot_iova(const struct cbdma_dev *dev, uint16_t slot)
+cbdma_slot_iova(const struct cbdma_dev *dev, uint32_t slot)
 {
 	return dev->ring_iova + (uint64_t)(slot & dev->mask) * sizeof(struct cbdma_desc);
 }
