@@ -12,9 +12,10 @@
 #include "cbdma_internal.h"
 
 /* How far ahead of the slot being written its line is asked for, in order to write it: the device
- * read it last, so it has to come back from another cache first.
+ * read it last, so it has to come back from another cache first. Further ahead, in a full ring, are
+ * slots that the device is about to read.
  */
-#define PREFETCH_SLOTS 8
+#define PREFETCH_SLOTS 4
 
 /* A poll that finds nothing asks the device itself, not just the completion word, once in so many:
  * a device that is gone, or that stopped without writing the completion word (CBVER before 3.4),
