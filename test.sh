@@ -150,6 +150,14 @@ debian13_tests()
 		--suite unit --suite driver --suite examples
 }
 
+# The same loop on DPDK's dma_ioat and on ours.
+fewer_instructions()
+{
+	test/bench/peer.sh instructions | tee /dev/stderr |
+		awk '/^dma_/ { total[$1] = $(NF - 1) }
+			END { exit !(total["dma_cbdma:"] > 0 && total["dma_cbdma:"] < total["dma_ioat:"]) }'
+}
+
 need_root "running DPDK programs with hugepages"
 command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative): no apt-get here"
 [ "$(nproc)" -ge 2 ] ||
@@ -163,7 +171,8 @@ reserve_hugepages 256
 mkdir -p "$LOGS"
 cd "$TOP"
 export TOP DRIVER_SDK
-export -f build sanitized_build installs lists_pci_ids debian13_build debian13_tests
+export -f build sanitized_build installs lists_pci_ids debian13_build debian13_tests \
+	fewer_instructions
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
 	test/*.sh test/bench/*.sh test/shell/*.sh test/guest/init
@@ -195,6 +204,8 @@ check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
 check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
 check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 	test/perf.sh 1 config/dma-perf/sg.ini
+check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
+check "guests: Linux's ioatdma, DPDK's dma_ioat, dma_cbdma" test/guest.sh
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

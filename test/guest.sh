@@ -64,7 +64,7 @@ need_dmatest()
 	version=$(dpkg-query -W -f '${Version}' "linux-image-$KERNEL")
 	source=linux-source-$(echo "$KERNEL" | cut -d . -f 1,2)
 	mkdir "$dir"
-	(cd "$dir" && run apt-get -qq download "$source=$version") ||
+	(cd "$dir" && run apt-get -qq -o APT::Sandbox::User=root download "$source=$version") ||
 		die "cannot download $source $version"
 	dpkg-deb --fsys-tarfile "$dir"/*.deb | tar -xO "./usr/src/$source.tar.xz" |
 		tar -xJ -C "$dir" --strip-components=3 "$source/drivers/dma/dmatest.c" ||

@@ -8,7 +8,9 @@
 
 #include "vfiou_pci.h"
 
-/* Where the capabilities lie, as in Intel's server CPUs (lspci of an Xeon E5 v3). */
+/* Where the capabilities lie, and what they are, as in a Skylake server's 8086:2021 (the lspci in
+ * https://github.com/pciutils/pciutils/pull/113).
+ */
 #define CAP_MSIX 0x80
 #define CAP_EXP	 0x90
 #define CAP_PM	 0xe0
