@@ -175,7 +175,7 @@ export -f build sanitized_build installs lists_pci_ids debian13_build debian13_t
 	fewer_instructions
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
-	test/*.sh test/bench/*.sh test/shell/*.sh test/guest/init
+	test/*.sh test/bench/*.sh test/shell/*.sh test/vfio_user/*.sh test/guest/init
 check "doc: Sphinx" sphinx-build -q -W doc build/doc
 check "build: gcc" build gcc gcc
 check "build: clang" build clang clang

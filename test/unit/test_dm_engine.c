@@ -626,6 +626,32 @@ test_contenders(void **state)
 	live_destroy(&live);
 }
 
+/* What is announced starts that much later, and not before; each time the engine has to be told. */
+static void
+test_latency(void **state)
+{
+	struct dm_engine *engine;
+	struct live_rig live;
+	uint64_t start;
+
+	(void)state;
+	live_create(&live);
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SPIN, &engine), 0);
+	assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
+	dm_engine_set_latency(engine, 100000);
+	start = now_ns();
+	live_ring(&live, 2);
+	while (now_ns() < start + 50000000)
+		assert_int_not_equal(live_word(&live) & CBDMA_CHANSTS_DESC_MASK, rig_desc_iova(0));
+	live_wait(&live, 1);
+	assert_true(now_ns() - start >= 100000000);
+	dm_engine_set_latency(engine, 0);
+	live_run(&live, 2);
+	dm_engine_detach(engine, live.rig.dev);
+	dm_engine_put(engine);
+	live_destroy(&live);
+}
+
 int
 main(void)
 {
@@ -638,6 +664,7 @@ main(void)
 		cmocka_unit_test(test_attach_no_memory),
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_latency),
 		cmocka_unit_test(test_halted),
 		cmocka_unit_test(test_several_devices),
 		cmocka_unit_test(test_attach_under_load),

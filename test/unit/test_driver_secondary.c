@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,23 @@ secondary_detaches(void **state __rte_unused)
 	assert_int_equal(rte_dma_get_dev_id_by_name(NAME), -EINVAL);
 }
 
+/* The doorbell of a device in another process is the primary's: nobody else is let near it. */
+static void
+secondary_keeps_off(void **state __rte_unused)
+{
+	struct drv d;
+	char *log;
+
+	attach(&d);
+	drv_log_begin();
+	assert_true(rte_dma_copy(d.id, 0, drv_iova(drv_src), drv_iova(drv_dst), 8,
+			RTE_DMA_OP_FLAG_SUBMIT) < 0);
+	log = drv_log_end();
+	assert_non_null(strstr(log, "not supported"));
+	free(log);
+	assert_int_equal(drv_stats(&d).submitted, BURST * DRV_POLL_MODES);
+}
+
 static int
 secondary(const char *what)
 {
@@ -180,11 +198,16 @@ secondary(const char *what)
 	const struct CMUnitTest gone[] = {
 		cmocka_unit_test(secondary_sees_it_gone),
 	};
+	const struct CMUnitTest socket[] = {
+		cmocka_unit_test(secondary_keeps_off),
+	};
 	int ret;
 
 	if (eal_init("secondary") < 0)
 		return EXIT_FAILURE;
-	if (strcmp(what, "gone") == 0)
+	if (strcmp(what, "socket") == 0)
+		ret = cmocka_run_group_tests_name("driver: secondary, socket", socket, NULL, NULL);
+	else if (strcmp(what, "gone") == 0)
 		ret = cmocka_run_group_tests_name("driver: secondary, gone", gone, NULL, NULL);
 	else
 		ret = cmocka_run_group_tests_name("driver: secondary", at_work, NULL, NULL);
@@ -241,6 +264,39 @@ test_two_processes(void **state __rte_unused)
 	drv_close(&d);
 }
 
+static void
+test_socket(void **state __rte_unused)
+{
+	char path[64], args[96];
+	unsigned int tries = 0;
+	struct drv d;
+	pid_t server;
+
+	snprintf(path, sizeof(path), "%s/socket", dir);
+	snprintf(args, sizeof(args), "socket=%s", path);
+	server = fork();
+	assert_true(server >= 0);
+	if (server == 0) {
+		execl(getenv("DMA_DEVICED"), "dma-deviced", "--socket", path, "--device",
+			"cbdma,doorbell-bar=on", NULL);
+		_exit(127);
+	}
+	while (rte_vdev_init(NAME, args) != 0) {
+		assert_true(tries++ < 1000);
+		usleep(10000);
+	}
+	drv_start(rte_dma_get_dev_id_by_name(NAME), 0, false);
+	attach(&d);
+	drv_mem_reset();
+	work(&d, 0);
+	run_secondary("socket");
+	work(&d, 3);
+	assert_int_equal(rte_dma_stop(d.id), 0);
+	drv_close(&d);
+	assert_int_equal(kill(server, SIGTERM), 0);
+	assert_int_equal(waitpid(server, NULL, 0), server);
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 const char *__lsan_default_suppressions(void);
 
@@ -285,6 +341,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_processes),
+		cmocka_unit_test(test_socket),
 	};
 	int ret;
 

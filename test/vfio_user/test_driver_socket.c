@@ -307,6 +307,28 @@ test_server_lost_idle(void **state __rte_unused)
 	drv_close(&d);
 }
 
+/* Hot unplug, without a stop: of a device that is gone, and of one that is at work. The server has
+ * taken leave of it, and serves the next.
+ */
+static void
+test_unplugged(void **state __rte_unused)
+{
+	struct drv d;
+
+	start_server("cbdma,doorbell-bar=on");
+	drv_open_args(&d, args);
+	lose_server(&d, SIGKILL);
+	drv_close(&d);
+	start_server("cbdma,doorbell-bar=on");
+	drv_open_args(&d, args);
+	assert_true(fill_ring(&d) > 0);
+	drv_close(&d);
+	drv_open_args(&d, args);
+	burst(&d);
+	drv_close(&d);
+	end_server(SIGTERM);
+}
+
 /* Faults that the server injects: an error, and a device that vanishes while the server is
  * there.
  */
@@ -341,6 +363,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_refused, teardown),
 		cmocka_unit_test_teardown(test_server_lost, teardown),
 		cmocka_unit_test_teardown(test_server_lost_idle, teardown),
+		cmocka_unit_test_teardown(test_unplugged, teardown),
 		cmocka_unit_test_teardown(test_injected, teardown),
 	};
 
