@@ -201,6 +201,8 @@ check "Debian 13: build with clang" debian13_build clang
 check "Debian 13: unit tests, examples" debian13_tests
 check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
 	test/autotest.sh build/debian13
+check "dpdk-test: dmadev_autotest, Debian 13's DPDK, device in another process" \
+	test/debian13.sh test/autotest.sh build/debian13 socket
 check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
 check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 	test/perf.sh 1 config/dma-perf/sg.ini
