@@ -164,7 +164,7 @@ command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative)
 	die "this needs two CPUs, one for the worker and one for the engine: here is $(nproc)"
 need_packages build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-dev dpdk \
 	libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
-	valgrind tmux gnuplot-nox python3-sphinx
+	valgrind tmux gnuplot-nox python3-sphinx doxygen
 say "obtaining DPDK's driver SDK headers"
 DRIVER_SDK=$("$TOP/drivers/driver-sdk.sh" | tail -n 1)
 reserve_hugepages 256
@@ -177,6 +177,7 @@ export -f build sanitized_build installs lists_pci_ids debian13_build debian13_t
 check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
 	test/*.sh test/bench/*.sh test/shell/*.sh test/vfio_user/*.sh test/guest/init
 check "doc: Sphinx" sphinx-build -q -W doc build/doc
+check "doc: Doxygen" doxygen doc/Doxyfile
 check "build: gcc" build gcc gcc
 check "build: clang" build clang clang
 check "build: without the model" build no-model gcc -Dmodel=disabled

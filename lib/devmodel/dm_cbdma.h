@@ -13,12 +13,11 @@
 
 #include "dm_device.h"
 
-#define DM_CBDMA_MAX_CHANNELS 4
+#define DM_CBDMA_MAX_CHANNELS 4 /**< of a function */
 
-/** The BAR of dm_cbdma_config.doorbell_bar, and where in it a channel's doorbell lies. */
-#define DM_CBDMA_DOORBELL_BAR  2
-#define DM_CBDMA_DOORBELL_SIZE 0x1000
-#define DM_CBDMA_DOORBELL(n)   ((n) * 64)
+#define DM_CBDMA_DOORBELL_BAR  2	/**< the BAR of dm_cbdma_config.doorbell_bar */
+#define DM_CBDMA_DOORBELL_SIZE 0x1000	/**< of that BAR, bytes */
+#define DM_CBDMA_DOORBELL(n)   ((n) * 64) /**< where in it the doorbell of channel n lies */
 
 /** How a CBDMA function is built. Zero in a field stands for its default. */
 struct dm_cbdma_config {
@@ -82,8 +81,9 @@ enum dm_cbdma_fault_kind {
 	DM_CBDMA_FAULT_RESET,  /**< CHANCMD.RESET never completes */
 };
 
+/** A fault to inject. */
 struct dm_cbdma_fault {
-	enum dm_cbdma_fault_kind kind;
+	enum dm_cbdma_fault_kind kind; /**< what happens */
 	uint64_t at;	  /**< strikes after this many more descriptors of the channel have run */
 	uint32_t chanerr; /**< DM_CBDMA_FAULT_FAIL: the CHANERR bit */
 };

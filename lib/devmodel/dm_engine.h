@@ -15,7 +15,7 @@
 
 #include "dm_device.h"
 
-#define DM_CPU_ANY (-1)
+#define DM_CPU_ANY (-1) /**< an engine of its own, which is not pinned */
 
 /** How far an engine without work goes: each step costs less CPU and adds latency. */
 enum dm_idle {

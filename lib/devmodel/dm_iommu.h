@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DM_READ	 0x1u
-#define DM_WRITE 0x2u
+#define DM_READ	 0x1u /**< the device may read there */
+#define DM_WRITE 0x2u /**< the device may write there */
 
 struct dm_iommu;
 
@@ -29,7 +29,10 @@ struct dm_iova_range {
 	uint32_t perm;	/**< DM_READ, DM_WRITE */
 };
 
+/** @return an IOMMU that maps nothing; NULL: no memory. */
 struct dm_iommu *dm_iommu_create(void);
+
+/** Free it, and its mappings. NULL is allowed. */
 void dm_iommu_destroy(struct dm_iommu *iommu);
 
 /** An IOVA and the address that it is mapped to differ by a multiple of this: devices access aligned

@@ -16,7 +16,7 @@
 
 #include "dm_device.h"
 
-#define DM_PCI_BARS 6
+#define DM_PCI_BARS 6 /**< of a function, at most */
 
 /** A base address register and what lies behind it. */
 struct dm_pci_bar {
@@ -31,20 +31,21 @@ struct dm_pci_bar {
 	int fd; /**< file of memory; it cannot be shrunk */
 };
 
+/** What a function is on a PCI bus. */
 struct dm_pci_function {
-	uint16_t vendor_id;
-	uint16_t device_id;
-	uint16_t subsystem_vendor_id;
-	uint16_t subsystem_id;
-	uint32_t class_code; /**< 24 bit: base class, subclass, interface */
-	uint8_t revision;
-	uint8_t interrupt_pin; /**< 0: none; 1: INTA# */
-	struct dm_pci_bar bar[DM_PCI_BARS];
+	uint16_t vendor_id;	      /**< configuration space 0x00 */
+	uint16_t device_id;	      /**< 0x02 */
+	uint16_t subsystem_vendor_id; /**< 0x2c */
+	uint16_t subsystem_id;	      /**< 0x2e */
+	uint32_t class_code;	      /**< 24 bit: base class, subclass, interface */
+	uint8_t revision;	      /**< 0x08 */
+	uint8_t interrupt_pin;	      /**< 0: none; 1: INTA# */
+	struct dm_pci_bar bar[DM_PCI_BARS]; /**< by number */
 
 	uint16_t msix_vectors; /**< 0: no MSI-X */
 	uint8_t msix_bar;      /**< where table and pending bits lie: behind registers */
-	uint32_t msix_table;
-	uint32_t msix_pending;
+	uint32_t msix_table;   /**< offset in that BAR, bytes */
+	uint32_t msix_pending; /**< likewise */
 };
 
 /** @return what the device is on a PCI bus; NULL: it is no PCI function. Lives as long as it. */
