@@ -66,8 +66,8 @@ pause_cpu(void)
 static bool
 engine_round(struct dm_engine *engine)
 {
-	unsigned int latency = __atomic_load_n(&engine->latency, __ATOMIC_RELAXED);
 	const struct device_list *list;
+	unsigned int latency;
 	bool worked = false;
 	size_t i;
 
@@ -81,6 +81,7 @@ engine_round(struct dm_engine *engine)
 
 		if (!dm_device_pending(dev))
 			continue;
+		latency = __atomic_load_n(&engine->latency, __ATOMIC_RELAXED);
 		if (latency != 0)
 			nanosleep(&(struct timespec){.tv_nsec = latency * 1000l}, NULL);
 		if (dm_device_burst(dev, DM_BURST) > 0)
