@@ -137,8 +137,11 @@ dma_memory_alloc(struct dma_memory *mem, uint64_t size, int numa, uint64_t page)
 	mem->mz = rte_memzone_reserve_aligned(name, size, numa, flags, RTE_CACHE_LINE_SIZE);
 	if (mem->mz == NULL)
 		return shell_error(-rte_errno,
-			"cannot allocate %" PRIu64 " bytes: %s; 'show memory' tells what is left, "
-			"dpdk-hugepages.py --setup reserves more", size, rte_strerror(rte_errno));
+			"cannot allocate %" PRIu64 " bytes in one piece: %s; 'show memory' tells what is "
+			"left, dpdk-hugepages.py --setup reserves more%s", size,
+			rte_strerror(rte_errno), rte_eal_iova_mode() == RTE_IOVA_PA ?
+			"; with the EAL option --iova-mode=va it need not be physically in one piece" :
+			"");
 	mem->va = mem->mz->addr;
 	mem->iova = mem->mz->iova;
 	mem->size = size;
