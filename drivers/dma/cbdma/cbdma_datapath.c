@@ -438,11 +438,12 @@ channel_recover(struct cbdma_dev *dev, uint32_t slot)
 	}
 	dev->failed_op = failed_op;
 	dev->failed_status = chanerr_to_status(chanerr);
-	CBDMA_LOG(DEBUG, dev->name, "operation %" PRIu64 " failed, CHANERR %#x", failed_op, chanerr);
+	CBDMA_LOG(DEBUG, dev->name, "operation %" PRIu64 " failed, CHANERR %#x", failed_op,
+		chanerr);
 	for (bit = 0; bit < RTE_DIM(dev->chanerr_count); bit++)
 		dev->chanerr_count[bit] += chanerr >> bit & 1;
 
-	/* Go on behind the last slot of the failed operation, the one that would have completed it. */
+	/* Go on behind the slot that would have completed the failed operation. */
 	slot = last_slot(dev, failed_op) + 1;
 	if (cbdma_channel_reset(dev) != 0 || cbdma_channel_arm(dev, slot) != 0) {
 		channel_lost(dev, "the channel does not recover from an error");
@@ -592,7 +593,7 @@ cbdma_is_idle(const struct cbdma_dev *dev)
 static uint16_t
 cbdma_burst_capacity(const void *dev_private, uint16_t vchan __rte_unused)
 {
-	/* dmadev promises const of what it was handed as non-const; silent mode frees slots here. */
+	/* dmadev adds const to what it was handed without; silent mode frees slots here. */
 	struct cbdma_dev *dev = (struct cbdma_dev *)(uintptr_t)dev_private;
 
 	if (dev->silent)
