@@ -150,7 +150,7 @@ struct cbdma_desc {
 	uint64_t dst;	  /**< destination address */
 	uint64_t next;	  /**< address of the next descriptor, a multiple of 64 */
 	uint64_t reserved[2];
-	uint64_t user[2]; /**< not read by the device */
+	uint64_t user[2]; /**< not read by the device (Linux drivers/dma/ioat/hw.h) */
 };
 
 static_assert(sizeof(struct cbdma_desc) == 64, "the device fetches 64 bytes");
