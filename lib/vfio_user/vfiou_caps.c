@@ -163,6 +163,21 @@ parse_word(struct parser *p)
 }
 
 static bool
+parse_element(struct parser *p)
+{
+	size_t before = p->path_len;
+	bool ok;
+
+	if (p->path_len < MAX_PATH)
+		p->path[p->path_len++] = '/';
+	p->path[p->path_len] = '\0';
+	ok = parse_value(p);
+	p->path_len = before;
+	p->path[before] = '\0';
+	return ok;
+}
+
+static bool
 parse_member(struct parser *p)
 {
 	size_t len, before = p->path_len;
@@ -176,25 +191,7 @@ parse_member(struct parser *p)
 		p->path_len += len;
 	}
 	/* A path that is too long keeps a part less, and a slash more: it matches nothing. */
-	if (p->path_len < MAX_PATH)
-		p->path[p->path_len++] = '/';
-	p->path[p->path_len] = '\0';
-	ok = parse_value(p);
-	p->path_len = before;
-	p->path[before] = '\0';
-	return ok;
-}
-
-static bool
-parse_element(struct parser *p)
-{
-	size_t before = p->path_len;
-	bool ok;
-
-	if (p->path_len < MAX_PATH)
-		p->path[p->path_len++] = '/';
-	p->path[p->path_len] = '\0';
-	ok = parse_value(p);
+	ok = parse_element(p);
 	p->path_len = before;
 	p->path[before] = '\0';
 	return ok;

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vfiou_caps.h"
@@ -33,15 +32,6 @@ struct request {
 	int fd;
 };
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
-}
-
 /* The server is gone. @return error, for convenience. */
 static int
 lose(struct vfiou_client *client, int error)
@@ -56,13 +46,13 @@ lose(struct vfiou_client *client, int error)
 static int
 receive_reply(struct vfiou_client *client)
 {
-	const uint64_t end = now_ms() + client->timeout_ms;
+	const uint64_t end = vfiou_now_ms() + client->timeout_ms;
 	int ret;
 
 	vfiou_msg_reset(&client->reply);
 	while ((ret = vfiou_msg_receive(&client->reply, client->fd)) == 0) {
 		struct pollfd pfd = {.fd = client->fd, .events = POLLIN};
-		uint64_t now = now_ms();
+		uint64_t now = vfiou_now_ms();
 
 		if (now >= end)
 			return -ETIMEDOUT;

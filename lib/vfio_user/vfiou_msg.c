@@ -147,8 +147,8 @@ vfiou_msg_free(struct vfiou_msg *msg)
 	memset(msg, 0, sizeof(*msg));
 }
 
-static uint64_t
-now_ms(void)
+uint64_t
+vfiou_now_ms(void)
 {
 	struct timespec ts;
 
@@ -195,7 +195,7 @@ vfiou_msg_send(int fd, struct vfiou_header *header, const void *data, size_t len
 		{.iov_base = (void *)(uintptr_t)more, .iov_len = more_len},
 	};
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 3};
-	const uint64_t end = now_ms() + timeout_ms;
+	const uint64_t end = vfiou_now_ms() + timeout_ms;
 	union control control;
 
 	header->size = sizeof(*header) + len + more_len;
@@ -212,7 +212,7 @@ vfiou_msg_send(int fd, struct vfiou_header *header, const void *data, size_t len
 			skip_bytes(&mh, n);
 		} else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
 			struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-			uint64_t now = now_ms();
+			uint64_t now = vfiou_now_ms();
 
 			if (now >= end)
 				return -ETIMEDOUT;

@@ -71,4 +71,7 @@ void vfiou_msg_free(struct vfiou_msg *msg);
 int vfiou_msg_send(int fd, struct vfiou_header *header, const void *data, size_t len,
 		const void *more, size_t more_len, int send_fd, int timeout_ms);
 
+/** Milliseconds since some time in the past. */
+uint64_t vfiou_now_ms(void);
+
 #endif /* VFIOU_MSG_H */

@@ -21,6 +21,7 @@
 #include <rte_log.h>
 #include <rte_malloc.h>
 
+#include "../unit/fault_causes.h"
 #include "rte_pmd_cbdma.h"
 #include "soak.h"
 
@@ -47,20 +48,6 @@ static struct {
 } total;
 
 /* Injected faults that may have struck, or will, by the status that they end in. */
-static const struct {
-	const char *cause;
-	enum rte_dma_status_code status;
-} causes[] = {
-	{"src", RTE_DMA_STATUS_INVALID_SRC_ADDR},
-	{"dst", RTE_DMA_STATUS_INVALID_DST_ADDR},
-	{"next", RTE_DMA_STATUS_DESCRIPTOR_READ_ERROR},
-	{"align", RTE_DMA_STATUS_DESCRIPTOR_READ_ERROR},
-	{"read", RTE_DMA_STATUS_BUS_READ_ERROR},
-	{"write", RTE_DMA_STATUS_BUS_WRITE_ERROR},
-	{"op", RTE_DMA_STATUS_INVALID_OPCODE},
-	{"length", RTE_DMA_STATUS_INVALID_LENGTH},
-	{"completion", RTE_DMA_STATUS_ERROR_UNKNOWN},
-};
 static unsigned int injected[RTE_DMA_STATUS_ERROR_UNKNOWN + 1];
 
 static void __rte_noreturn __rte_format_printf(1, 2)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault_causes.h"
 #include "test_driver.h"
 
 #define BURST 16
@@ -22,21 +23,6 @@ static const struct drv_conf device_kinds[] = {
 	{.version = CBDMA_VER_3_0, .quiet = true},
 	{.version = CBDMA_VER_3_2},
 	{.version = CBDMA_VER_3_0},
-};
-
-static const struct {
-	const char *cause;
-	enum rte_dma_status_code status;
-} causes[] = {
-	{"src", RTE_DMA_STATUS_INVALID_SRC_ADDR},
-	{"dst", RTE_DMA_STATUS_INVALID_DST_ADDR},
-	{"next", RTE_DMA_STATUS_DESCRIPTOR_READ_ERROR},
-	{"align", RTE_DMA_STATUS_DESCRIPTOR_READ_ERROR},
-	{"read", RTE_DMA_STATUS_BUS_READ_ERROR},
-	{"write", RTE_DMA_STATUS_BUS_WRITE_ERROR},
-	{"op", RTE_DMA_STATUS_INVALID_OPCODE},
-	{"length", RTE_DMA_STATUS_INVALID_LENGTH},
-	{"completion", RTE_DMA_STATUS_ERROR_UNKNOWN},
 };
 
 static void
