@@ -99,30 +99,15 @@ bad_option(const char *option, const char *value, const char *why)
 }
 
 static int
-parse_cpu(const char *value, int *cpu)
+parse_number(const char *option, const char *value, unsigned long max, const char *takes,
+	unsigned long *number)
 {
-	unsigned long number;
 	char *end;
 
 	errno = 0;
-	number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)value[0]) || errno != 0 || *end != '\0' || number > 1u << 16)
-		return bad_option("--cpu", value, "takes the number of a CPU");
-	*cpu = number;
-	return 0;
-}
-
-static int
-parse_latency(const char *value, unsigned int *latency)
-{
-	unsigned long number;
-	char *end;
-
-	errno = 0;
-	number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)value[0]) || errno != 0 || *end != '\0' || number > 100000)
-		return bad_option("--latency", value, "takes microseconds, 0 to 100000");
-	*latency = number;
+	*number = strtoul(value, &end, 10);
+	if (!isdigit((unsigned char)value[0]) || errno != 0 || *end != '\0' || *number > max)
+		return bad_option(option, value, takes);
 	return 0;
 }
 
@@ -164,7 +149,9 @@ static int
 parse_option(int option, const char *value, struct options *options)
 {
 	struct function *function;
+	unsigned long number;
 	char error[256];
+	int ret;
 
 	switch (option) {
 	case 's':
@@ -190,11 +177,18 @@ parse_option(int option, const char *value, struct options *options)
 			return bad_option("--inject", value, error);
 		return 0;
 	case 'c':
-		return parse_cpu(value, &options->cpu);
+		ret = parse_number("--cpu", value, 1u << 16, "takes the number of a CPU", &number);
+		if (ret == 0)
+			options->cpu = number;
+		return ret;
 	case 'I':
 		return parse_idle(value, &options->idle);
 	case 'l':
-		return parse_latency(value, &options->latency);
+		ret = parse_number("--latency", value, 100000,
+			"takes microseconds, 0 to 100000", &number);
+		if (ret == 0)
+			options->latency = number;
+		return ret;
 	case 'v':
 		options->verbose = true;
 		return 0;

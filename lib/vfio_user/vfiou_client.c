@@ -51,13 +51,9 @@ receive_reply(struct vfiou_client *client)
 
 	vfiou_msg_reset(&client->reply);
 	while ((ret = vfiou_msg_receive(&client->reply, client->fd)) == 0) {
-		struct pollfd pfd = {.fd = client->fd, .events = POLLIN};
-		uint64_t now = vfiou_now_ms();
-
-		if (now >= end)
-			return -ETIMEDOUT;
-		if (poll(&pfd, 1, end - now) < 0 && errno != EINTR)
-			return -errno;
+		ret = vfiou_msg_wait(client->fd, POLLIN, end);
+		if (ret != 0)
+			return ret;
 	}
 	return ret < 0 ? ret : 0;
 }

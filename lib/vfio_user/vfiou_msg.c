@@ -156,6 +156,17 @@ vfiou_now_ms(void)
 	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
 }
 
+int
+vfiou_msg_wait(int fd, short events, uint64_t end)
+{
+	struct pollfd pfd = {.fd = fd, .events = events};
+	uint64_t now = vfiou_now_ms();
+
+	if (now >= end)
+		return -ETIMEDOUT;
+	return poll(&pfd, 1, end - now) < 0 && errno != EINTR ? -errno : 0;
+}
+
 static void
 attach_fd(struct msghdr *mh, union control *control, const int *fd)
 {
@@ -211,13 +222,10 @@ vfiou_msg_send(int fd, struct vfiou_header *header, const void *data, size_t len
 			mh.msg_controllen = 0;
 			skip_bytes(&mh, n);
 		} else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-			uint64_t now = vfiou_now_ms();
+			int ret = vfiou_msg_wait(fd, POLLOUT, end);
 
-			if (now >= end)
-				return -ETIMEDOUT;
-			if (poll(&pfd, 1, end - now) < 0 && errno != EINTR)
-				return -errno;
+			if (ret != 0)
+				return ret;
 		} else if (n < 0 && errno != EINTR) {
 			return -errno;
 		}

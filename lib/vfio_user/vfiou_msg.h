@@ -74,4 +74,11 @@ int vfiou_msg_send(int fd, struct vfiou_header *header, const void *data, size_t
 /** Milliseconds since some time in the past. */
 uint64_t vfiou_now_ms(void);
 
+/**
+ * Wait for events (of poll()), or until vfiou_now_ms() is end; may return sooner.
+ *
+ * @return 0; -ETIMEDOUT: it was past the end already; or another errno, negative.
+ */
+int vfiou_msg_wait(int fd, short events, uint64_t end);
+
 #endif /* VFIOU_MSG_H */
