@@ -245,21 +245,15 @@ copier_learn(struct dm_copier *copier, uint64_t bytes, uint64_t cycles)
 		return;
 	cost = (copier->chunk_cycles << 16) / copier->chunk_bytes;
 	copier->chunk_bytes = copier->chunk_cycles = 0;
-	if (!copier->trying) {
-		copier->cost = cost;
-		copier->trying = true;
-	} else if (copier->bytes >= TRIAL || cost > 2 * copier->cost) {
-		/* At its end, or it is hopeless. */
-		copier->trying = false;
-		if (cost <= copier->cost) {
-			copier->bytes = 0;
-			return;
-		}
-	} else {
+	/* A trial that is neither at its end nor hopeless goes on. */
+	if (copier->trying && copier->bytes < TRIAL && cost <= 2 * copier->cost)
 		return;
-	}
-	copier->stream = !copier->stream;
 	copier->bytes = 0;
+	if (!copier->trying)
+		copier->cost = cost;
+	if (!copier->trying || cost > copier->cost)
+		copier->stream = !copier->stream;
+	copier->trying = !copier->trying;
 }
 
 void
