@@ -279,6 +279,7 @@ static void
 free_ring(struct cbdma_dev *dev)
 {
 	dev->capacity = 0;
+	dev->nb_desc = 0;
 	dev->mask = 0;
 	dev->ring = &dev->idle_desc;
 	dev->ring_iova = 0;
@@ -532,8 +533,8 @@ cbdma_dump(const struct rte_dma_dev *dmadev, FILE *f)
 	fprintf(f, "  CHAINADDR %#" PRIx64 " CHANCMP %#" PRIx64 " completion word %#" PRIx64 "\n",
 		cbdma_read(dev, CBDMA_CH(CBDMA_CHAINADDR), 8),
 		cbdma_read(dev, CBDMA_CH(CBDMA_CHANCMP), 8), *dev->completion);
-	fprintf(f, "  ring of %u at %p, IOVA %#" PRIx64 "%s\n", dev->ring_mz == NULL ? 0 : dev->nb_desc,
-		(void *)dev->ring, dev->ring_iova, dev->silent ? ", silent" : "");
+	fprintf(f, "  ring of %u at %p, IOVA %#" PRIx64 "%s\n", dev->nb_desc, (void *)dev->ring,
+		dev->ring_iova, dev->silent ? ", silent" : "");
 	fprintf(f, "  slots: tail %u rung %u head %u base %u free %u\n", dev->tail, dev->rung,
 		dev->head, dev->base, dev->limit - dev->head);
 	fprintf(f, "  operations: enqueued %" PRIu64 " submitted %" PRIu64 " completed %" PRIu64

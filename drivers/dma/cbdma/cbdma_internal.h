@@ -89,7 +89,7 @@ struct cbdma_dev {
 	uint64_t idle_completion __rte_cache_aligned; /**< completion word while there is no ring */
 	struct cbdma_desc idle_desc;		      /**< the ring while there is none */
 	uint16_t idle_doorbell;
-	uint16_t nb_desc;
+	uint16_t nb_desc; /**< slots in the ring, 0 while there is none */
 	int16_t dev_id;
 	int numa_node;
 	uint8_t cbver;

@@ -95,7 +95,7 @@ telemetry_ring(const char *cmd __rte_unused, const char *params, struct rte_tel_
 	if (dev == NULL)
 		return -EINVAL;
 	rte_tel_data_start_dict(data);
-	rte_tel_data_add_dict_int(data, "descriptors", dev->ring_mz == NULL ? 0 : dev->nb_desc);
+	rte_tel_data_add_dict_int(data, "descriptors", dev->nb_desc);
 	rte_tel_data_add_dict_uint(data, "tail", dev->tail);
 	rte_tel_data_add_dict_uint(data, "rung", dev->rung);
 	rte_tel_data_add_dict_uint(data, "head", dev->head);
