@@ -20,7 +20,7 @@
 #include <rte_errno.h>
 #include <rte_memzone.h>
 
-#include "test_driver.h"
+#include "deviced.h"
 
 #define NAME "dma_cbdma_shared"
 #define BURST 16
@@ -268,23 +268,13 @@ static void
 test_socket(void **state __rte_unused)
 {
 	char path[64], args[96];
-	unsigned int tries = 0;
 	struct drv d;
 	pid_t server;
 
 	snprintf(path, sizeof(path), "%s/socket", dir);
 	snprintf(args, sizeof(args), "socket=%s", path);
-	server = fork();
-	assert_true(server >= 0);
-	if (server == 0) {
-		execl(getenv("DMA_DEVICED"), "dma-deviced", "--socket", path, "--device",
-			"cbdma,doorbell-bar=on", NULL);
-		_exit(127);
-	}
-	while (rte_vdev_init(NAME, args) != 0) {
-		assert_true(tries++ < 1000);
-		usleep(10000);
-	}
+	server = deviced_start(getenv("DMA_DEVICED"), path, "cbdma,doorbell-bar=on", NULL);
+	assert_int_equal(rte_vdev_init(NAME, args), 0);
 	drv_start(rte_dma_get_dev_id_by_name(NAME), 0, false);
 	attach(&d);
 	drv_mem_reset();

@@ -18,7 +18,7 @@
 #include <rte_cycles.h>
 #include <rte_malloc.h>
 
-#include "../unit/test_driver.h"
+#include "../unit/deviced.h"
 
 #define BURST 64
 
@@ -26,36 +26,10 @@ static const char *deviced;
 static char path[64], args[96];
 static pid_t server = -1;
 
-/* Wait until it listens; the file may be there, of the one before. */
-static void
-wait_for_server(void)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = -1, ret = -1;
-	unsigned int i;
-
-	strcpy(address.sun_path, path);
-	for (i = 0; i < 10000 && ret != 0; i++) {
-		if (i > 0)
-			usleep(1000);
-		close(fd);
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		ret = connect(fd, (struct sockaddr *)&address, sizeof(address));
-	}
-	close(fd);
-	assert_int_equal(ret, 0);
-}
-
 static void
 start_server(const char *device)
 {
-	server = fork();
-	assert_true(server >= 0);
-	if (server == 0) {
-		execl(deviced, deviced, "--socket", path, "--device", device, NULL);
-		_exit(127);
-	}
-	wait_for_server();
+	server = deviced_start(deviced, path, device, NULL);
 }
 
 static void
@@ -338,13 +312,7 @@ test_injected(void **state __rte_unused)
 	struct drv d;
 	unsigned int n;
 
-	server = fork();
-	if (server == 0) {
-		execl(deviced, deviced, "--socket", path, "--device", "cbdma,doorbell-bar=on",
-			"--inject", "vanish:at=100", NULL);
-		_exit(127);
-	}
-	wait_for_server();
+	server = deviced_start(deviced, path, "cbdma,doorbell-bar=on", "vanish:at=100");
 	drv_open_args(&d, args);
 	burst(&d);
 	n = fill_ring(&d);
