@@ -14,10 +14,14 @@
 #include "vfiou_client.h"
 #include "vfiou_msg.h"
 
+/* How long a call waits for the reply to the one before, which has waited its time already. */
+#define LATE_MS 10
+
 struct vfiou_client {
 	int fd; /**< -1: the server is gone */
 	unsigned int timeout_ms;
 	uint16_t next_id;
+	bool unanswered; /**< the last command: its reply may come yet, whole or the rest of it */
 	struct vfiou_msg reply;
 	struct vfiou_caps caps; /**< the server's */
 };
@@ -44,18 +48,30 @@ lose(struct vfiou_client *client, int error)
 }
 
 static int
-receive_reply(struct vfiou_client *client)
+receive_reply(struct vfiou_client *client, unsigned int timeout_ms)
 {
-	const uint64_t end = vfiou_now_ms() + client->timeout_ms;
+	const uint64_t end = vfiou_now_ms() + timeout_ms;
 	int ret;
 
-	vfiou_msg_reset(&client->reply);
 	while ((ret = vfiou_msg_receive(&client->reply, client->fd)) == 0) {
 		ret = vfiou_msg_wait(client->fd, POLLIN, end);
 		if (ret != 0)
 			return ret;
 	}
 	return ret < 0 ? ret : 0;
+}
+
+/* Let go of the reply to a command that was given up, which comes before any other. */
+static int
+skip_late_reply(struct vfiou_client *client)
+{
+	int ret = client->unanswered ? receive_reply(client, LATE_MS) : 0;
+
+	if (ret == 0) {
+		client->unanswered = false;
+		vfiou_msg_reset(&client->reply);
+	}
+	return ret;
 }
 
 /* Whether the server has answered the command, and in the right form. */
@@ -81,10 +97,19 @@ transact(struct vfiou_client *client, const struct request *request, size_t want
 
 	if (client->fd < 0)
 		return -ENOTCONN;
-	ret = vfiou_msg_send(client->fd, &header, request->data, request->len, request->more,
-		request->more_len, request->fd, client->timeout_ms);
+	ret = skip_late_reply(client);
+	if (ret == -ETIMEDOUT)
+		return ret;
 	if (ret == 0)
-		ret = receive_reply(client);
+		ret = vfiou_msg_send(client->fd, &header, request->data, request->len,
+			request->more, request->more_len, request->fd, client->timeout_ms);
+	if (ret != 0)
+		return lose(client, ret);
+	ret = receive_reply(client, client->timeout_ms);
+	if (ret == -ETIMEDOUT) {
+		client->unanswered = true;
+		return ret;
+	}
 	if (ret != 0)
 		return lose(client, ret);
 	if (!is_reply_to(client, &header))

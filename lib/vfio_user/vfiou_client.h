@@ -10,9 +10,10 @@
  *
  * The other end of the socket: a driver in this process, a PCI function served by another one.
  *
- * Each call sends one message and waits for its reply, for a bounded time. A server that does not
- * answer, or answers nonsense, is as good as gone: the connection is closed and every call from
- * then on returns -ENOTCONN. Not thread-safe.
+ * Each call sends one message and waits for its reply, for a bounded time. Without a reply by then
+ * it returns -ETIMEDOUT, and what it asked for may be done yet; so does, soon, every call until that
+ * reply has come. A server that hangs up, or answers nonsense, is gone: every call from then on
+ * returns -ENOTCONN. Not thread-safe.
  */
 
 #include <stdbool.h>
