@@ -11,6 +11,8 @@
 	(CBDMA_CHANCTRL_DESC_ADDR_SNOOP | CBDMA_CHANCTRL_ERR_INT_EN |                              \
 			CBDMA_CHANCTRL_ANY_ERR_ABORT_EN | CBDMA_CHANCTRL_ERR_COMPLETION_EN)
 
+#define CHANERR_ADDRESS (CBDMA_CHANERR_XSADDERR | CBDMA_CHANERR_XDADDERR | CBDMA_CHANERR_NDADDERR)
+
 /* Compatible with versions 2 and 3, not with 1 [DS]. */
 #define DMA_COMP_VALUE 0x6
 
@@ -149,6 +151,7 @@ cbdma_halt(struct dm_cbdma *cb, struct cbdma_channel *ch, uint32_t chanerr)
 {
 	ch->chanerr |= chanerr;
 	cb->chanerr_int |= chanerr;
+	cb->dead |= cb->config.strict_errors && (chanerr & CHANERR_ADDRESS & ~cb->chanerrmsk_int) != 0;
 	cbdma_enter(cb, ch, CBDMA_CHANSTS_HALTED);
 	/* That this write fails cannot be told by it: CHANERR has to do. */
 	if ((ch->chanctrl & CBDMA_CHANCTRL_ERR_COMPLETION_EN) && !cb->config.quiet_errors &&
@@ -170,12 +173,21 @@ cbdma_strike(struct dm_cbdma *cb, struct cbdma_channel *ch)
 		ch->stalled = true;
 		cbdma_enter(cb, ch, ch->state);
 		break;
+	case DM_CBDMA_FAULT_SUSPEND:
+		cbdma_enter(cb, ch, CBDMA_CHANSTS_SUSPENDED);
+		break;
+	case DM_CBDMA_FAULT_HALT:
+		cbdma_halt(cb, ch, 0);
+		break;
+	case DM_CBDMA_FAULT_MUTE:
+		cb->mute = true;
+		break;
 	case DM_CBDMA_FAULT_VANISH:
 		cb->gone = true;
 		for (i = 0; i < cb->config.channels; i++)
 			cbdma_enter(cb, &cb->channel[i], cb->channel[i].state);
 		break;
-	default: /* RESET strikes in channel_command(), FAIL when the descriptor is fetched */
+	default: /* the others strike where what they spoil is done */
 		return;
 	}
 	ch->fault.kind = DM_CBDMA_FAULT_NONE;
@@ -206,6 +218,8 @@ channel_arm(struct dm_cbdma *cb, struct cbdma_channel *ch)
 	if (ch->resetting)
 		return;
 	channel_drop_chain(ch);
+	if (cb->config.strict_errors && (cb->dead || cb->chanerr_int != 0))
+		return;
 	if (ch->chanerr == 0)
 		cbdma_enter(cb, ch, CBDMA_CHANSTS_ARMED);
 }
@@ -286,7 +300,7 @@ general_read(struct dm_cbdma *cb, unsigned int offset, uint64_t mask)
 	case CBDMA_INTRDELAY: /* coalescing is not modelled: CBDMA_INTRDELAY_SUPPORTED reads 0 */
 		return cb->intrdelay;
 	case CBDMA_DMACAPABILITY:
-		return CBDMA_DMACAP_BFILL;
+		return cb->config.no_fill ? 0 : CBDMA_DMACAP_BFILL;
 	default: /* CBDMA_CS_STATUS: no restrictions */
 		return 0;
 	}
@@ -422,7 +436,7 @@ find_register(struct dm_cbdma *cb, uint64_t offset, const struct cbdma_register 
 static bool
 answers(const struct dm_cbdma *cb, uint64_t offset, unsigned int width)
 {
-	return !cb->gone && (width == 1 || width == 2 || width == 4 || width == 8) &&
+	return !cb->gone && !cb->mute && (width == 1 || width == 2 || width == 4 || width == 8) &&
 			offset < CBDMA_BAR_SIZE && width <= CBDMA_BAR_SIZE - offset;
 }
 
@@ -512,6 +526,7 @@ cbdma_reset(struct dm_device *dev)
 	cb->chanerr_int = 0;
 	cb->chanerrmsk_int = 0;
 	cb->dmauncerrsts = 0;
+	cb->dead = false;
 	for (i = 0; i < cb->config.channels; i++) {
 		channel_reset(cb, &cb->channel[i]);
 		cb->channel[i].chanerr = 0;
@@ -629,6 +644,7 @@ dm_cbdma_inject(struct dm_device *dev, unsigned int channel, const struct dm_cbd
 		return -EINVAL;
 	ch = &cb->channel[channel];
 	dm_device_lock(dev);
+	cb->mute = false;
 	ch->fault = *fault;
 	cbdma_strike(cb, ch);
 	dm_device_unlock(dev);

@@ -46,6 +46,16 @@ struct dm_cbdma_config {
 	 */
 	bool quiet_errors;
 
+	/**
+	 * An error that CHANERRMSK_INT does not mask is for good when it is one of an address, and no
+	 * channel arms while CHANERR_INT holds errors. Public drivers see to both, Linux and FreeBSD
+	 * alike, so there are parts that want it; DPDK's dma_ioat does not.
+	 */
+	bool strict_errors;
+
+	/** There is no fill: DMACAPABILITY does not offer it, and such a descriptor fails. */
+	bool no_fill;
+
 	/** Called with the device's lock held when a channel raises its interrupt; may be NULL. */
 	void (*interrupt)(void *opaque, unsigned int channel);
 	void *opaque; /**< first argument of interrupt() */
@@ -79,6 +89,11 @@ enum dm_cbdma_fault_kind {
 	DM_CBDMA_FAULT_STALL,  /**< the channel stays ACTIVE and runs nothing more, until reset */
 	DM_CBDMA_FAULT_VANISH, /**< the device is gone: reads give all ones, writes are dropped, for good */
 	DM_CBDMA_FAULT_RESET,  /**< CHANCMD.RESET never completes */
+	DM_CBDMA_FAULT_MUTE,   /**< registers read all ones, writes are dropped; it goes on working */
+	DM_CBDMA_FAULT_SUSPEND,	   /**< the channel suspends itself */
+	DM_CBDMA_FAULT_HALT,	   /**< the channel halts without an error */
+	DM_CBDMA_FAULT_COMPLETION, /**< a write of the completion word is lost */
+	DM_CBDMA_FAULT_DOORBELL,   /**< a write of DMACOUNT is lost */
 };
 
 /** A fault to inject. */
@@ -89,15 +104,17 @@ struct dm_cbdma_fault {
 };
 
 /**
- * Read a fault from text: "fail[:at=N][:cause=C]", "stall[:at=N]", "vanish[:at=N]", "reset" or
- * "none". C is one of src, dst, next, align, read, write, op, length, completion; default src.
+ * Read a fault from text: "fail[:at=N][:cause=C]", "reset", "none", or one of stall, vanish, mute,
+ * suspend, halt, lost-completion and lost-doorbell, with "[:at=N]". C is one of src, dst, next, align,
+ * read, write, op, length, completion, command, unaffiliated; default src.
  *
  * @return 0; -EINVAL with *error set to what is wrong, in words (static text).
  */
 int dm_cbdma_fault_parse(const char *text, struct dm_cbdma_fault *fault, const char **error);
 
 /**
- * Inject a fault into a channel, in the place of one that has not struck yet.
+ * Inject a fault into a channel, in the place of one that has not struck yet. A mute device speaks
+ * again.
  *
  * @return 0; -EINVAL: no CBDMA function, no such channel, or a FAIL without a cause.
  */

@@ -20,6 +20,11 @@ static const struct {
 	{"stall", DM_CBDMA_FAULT_STALL, true},
 	{"vanish", DM_CBDMA_FAULT_VANISH, true},
 	{"reset", DM_CBDMA_FAULT_RESET, false},
+	{"mute", DM_CBDMA_FAULT_MUTE, true},
+	{"suspend", DM_CBDMA_FAULT_SUSPEND, true},
+	{"halt", DM_CBDMA_FAULT_HALT, true},
+	{"lost-completion", DM_CBDMA_FAULT_COMPLETION, true},
+	{"lost-doorbell", DM_CBDMA_FAULT_DOORBELL, true},
 };
 
 static const struct {
@@ -35,6 +40,8 @@ static const struct {
 	{"op", CBDMA_CHANERR_DCERR},
 	{"length", CBDMA_CHANERR_DXSERR},
 	{"completion", CBDMA_CHANERR_CMPADDERR},
+	{"command", CBDMA_CHANERR_CCMDERR},
+	{"unaffiliated", CBDMA_CHANERR_UNAFFERR},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -82,7 +89,7 @@ parse_option(const char *text, size_t len, bool has_at, struct dm_cbdma_fault *f
 			}
 		}
 		return "cause= is not one of src, dst, next, align, read, write, op, length, "
-		       "completion";
+		       "completion, command, unaffiliated";
 	}
 	return "an option is neither at= nor cause=";
 }
@@ -98,7 +105,8 @@ dm_cbdma_fault_parse(const char *text, struct dm_cbdma_fault *fault, const char 
 			break;
 	}
 	if (i == COUNT(kinds)) {
-		*error = "a fault is one of fail, stall, vanish, reset, none";
+		*error = "a fault is one of fail, stall, vanish, mute, suspend, halt, "
+			 "lost-completion, lost-doorbell, reset, none";
 		return -EINVAL;
 	}
 	parsed.kind = kinds[i].kind;

@@ -61,6 +61,8 @@ struct dm_cbdma {
 	struct dm_device dev; /**< first: a struct dm_device is cast to this */
 	struct dm_cbdma_config config;
 	bool gone; /**< vanished (injected) */
+	bool mute; /**< does not answer (injected) */
+	bool dead; /**< after an error, until reset as a function (strict_errors) */
 
 	uint8_t genctrl;
 	uint8_t intrctrl;

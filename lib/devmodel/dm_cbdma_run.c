@@ -105,7 +105,7 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, str
 	struct dm_op *out = &b->op[b->ops];
 	uint32_t chanerr;
 
-	if ((op != CBDMA_DESC_OP_COPY && !fill) || (flags & ~allowed) != 0)
+	if ((op != CBDMA_DESC_OP_COPY && !fill) || (fill && cb->config.no_fill) || (flags & ~allowed) != 0)
 		return CBDMA_CHANERR_DCERR;
 	/* A size of 0 is an error even with a null descriptor (Linux drivers/dma/ioat/dma.h). */
 	if (d.size == 0 || d.size > 1u << cb->config.xfercap)
@@ -342,7 +342,10 @@ complete(struct dm_cbdma *cb, struct cbdma_channel *ch, const struct batch *b)
 	/* The word is CHANSTS as it was when the descriptor that asked for it was done [DS]. */
 	if (b->marked == b->last && cbdma_known(ch) == 0 && cbdma_outstanding(ch) == 0)
 		state = CBDMA_CHANSTS_IDLE;
-	if (b->marked != 0)
+	if (b->marked != 0 && __builtin_expect(
+			ch->fault.kind == DM_CBDMA_FAULT_COMPLETION && ch->fault.at == 0, 0))
+		ch->fault.kind = DM_CBDMA_FAULT_NONE;
+	else if (b->marked != 0)
 		cbdma_write_completion(cb, ch, b->marked | state);
 	if (b->controls & CBDMA_DESC_INT_EN)
 		cbdma_interrupt(cb, ch);
@@ -363,6 +366,18 @@ limit_to_fault(const struct cbdma_channel *ch, unsigned int want)
 	return ch->fault.at < want ? ch->fault.at : want;
 }
 
+/* Have DMACOUNT as if it had not been written since. The driver may write it again meanwhile. */
+static void
+lose_doorbell(struct cbdma_channel *ch)
+{
+	uint16_t rung = ch->seen;
+
+	if (__atomic_compare_exchange_n(ch->doorbell, &rung, ch->ran, false, __ATOMIC_RELAXED,
+			__ATOMIC_RELAXED))
+		__atomic_store_n(&ch->seen, ch->ran, __ATOMIC_RELAXED);
+	ch->fault.kind = DM_CBDMA_FAULT_NONE;
+}
+
 static unsigned int
 run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 {
@@ -378,6 +393,11 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 			known = cbdma_known(ch);
 			if (known == 0)
 				break;
+		}
+		if (__builtin_expect(ch->fault.kind == DM_CBDMA_FAULT_DOORBELL &&
+				ch->fault.at == 0, 0)) {
+			lose_doorbell(ch);
+			continue;
 		}
 		want = known < max - done ? known : max - done;
 		fetch(cb, ch, &b, limit_to_fault(ch, want < BATCH ? want : BATCH), known);

@@ -695,6 +695,13 @@ test_parse_good(void **state)
 		{"fail:cause=op", {DM_CBDMA_FAULT_FAIL, 0, CBDMA_CHANERR_DCERR}},
 		{"fail:cause=length:at=7", {DM_CBDMA_FAULT_FAIL, 7, CBDMA_CHANERR_DXSERR}},
 		{"fail:at=8:cause=completion", {DM_CBDMA_FAULT_FAIL, 8, CBDMA_CHANERR_CMPADDERR}},
+		{"fail:cause=command", {DM_CBDMA_FAULT_FAIL, 0, CBDMA_CHANERR_CCMDERR}},
+		{"fail:cause=unaffiliated", {DM_CBDMA_FAULT_FAIL, 0, CBDMA_CHANERR_UNAFFERR}},
+		{"mute:at=3", {DM_CBDMA_FAULT_MUTE, 3, 0}},
+		{"suspend", {DM_CBDMA_FAULT_SUSPEND, 0, 0}},
+		{"halt:at=1", {DM_CBDMA_FAULT_HALT, 1, 0}},
+		{"lost-completion:at=2", {DM_CBDMA_FAULT_COMPLETION, 2, 0}},
+		{"lost-doorbell", {DM_CBDMA_FAULT_DOORBELL, 0, 0}},
 	};
 	struct dm_cbdma_fault fault;
 	const char *error;
@@ -714,13 +721,14 @@ test_parse_good(void **state)
 static void
 test_parse_bad(void **state)
 {
-	static const char kind[] = "a fault is one of fail, stall, vanish, reset, none";
+	static const char kind[] = "a fault is one of fail, stall, vanish, mute, suspend, halt, "
+				   "lost-completion, lost-doorbell, reset, none";
 	static const char number[] = "at= wants a number";
 	static const char option[] = "an option is neither at= nor cause=";
 	static const char no_at[] = "this kind of fault takes no at=";
 	static const char no_cause[] = "only fail takes a cause=";
 	static const char cause[] = "cause= is not one of src, dst, next, align, read, write, op, "
-				    "length, completion";
+				    "length, completion, command, unaffiliated";
 	static const struct {
 		const char *text, *error;
 	} bad[] = {
