@@ -7,7 +7,9 @@
 
 #include <rte_dmadev.h>
 
-/* Causes that a fault can be injected with, and the status that the driver makes of each. */
+/* Causes that a fault can be injected with, and the status that the driver makes of each: where no
+ * descriptor is at fault, what has not been done is done again.
+ */
 static const struct {
 	const char *cause;
 	enum rte_dma_status_code status;
@@ -20,7 +22,9 @@ static const struct {
 	{"write", RTE_DMA_STATUS_BUS_WRITE_ERROR},
 	{"op", RTE_DMA_STATUS_INVALID_OPCODE},
 	{"length", RTE_DMA_STATUS_INVALID_LENGTH},
-	{"completion", RTE_DMA_STATUS_ERROR_UNKNOWN},
+	{"completion", RTE_DMA_STATUS_SUCCESSFUL},
+	{"command", RTE_DMA_STATUS_SUCCESSFUL},
+	{"unaffiliated", RTE_DMA_STATUS_SUCCESSFUL},
 };
 
 #endif /* FAULT_CAUSES_H */

@@ -111,29 +111,79 @@ drv_log_end(void)
 
 /* A bus of the test's own: registers go straight to a model. */
 
-static uint64_t
-bus_read(void *opaque, uint32_t offset, unsigned int width)
+static int
+bus_read(void *opaque, uint32_t offset, unsigned int width, uint64_t *value)
 {
 	const struct drv *d = opaque;
 
-	return dm_device_read(d->model, offset, width);
+	if (d->no_answer)
+		return -ETIMEDOUT;
+	*value = dm_device_read(d->model, offset, width);
+	if (offset == CBDMA_CBVER && d->fake_cbver != 0)
+		*value = d->fake_cbver;
+	return 0;
 }
 
-static void
+static int
 bus_write(void *opaque, uint32_t offset, unsigned int width, uint64_t value)
 {
 	const struct drv *d = opaque;
 
+	if (d->no_answer)
+		return -ETIMEDOUT;
 	if (d->dropped_write == 0 || offset != d->dropped_write)
 		dm_device_write(d->model, offset, width, value);
+	return 0;
 }
 
-static void
-bus_clear_chanerr_int(void *opaque)
+static int
+bus_config_read(void *opaque, uint32_t offset, uint32_t *value)
+{
+	const struct drv *d = opaque;
+
+	assert_true(dm_pci_config_read(d->model, offset, value));
+	return d->no_answer ? -ETIMEDOUT : 0;
+}
+
+static int
+bus_config_write(void *opaque, uint32_t offset, uint32_t value)
+{
+	const struct drv *d = opaque;
+
+	if (d->no_answer)
+		return -ETIMEDOUT;
+	assert_true(dm_pci_config_write(d->model, offset, UINT32_MAX, value));
+	return 0;
+}
+
+static int
+bus_set_bus_master(void *opaque, bool enable)
 {
 	struct drv *d = opaque;
 
-	d->chanerr_int_cleared++;
+	if (d->no_answer)
+		return -ETIMEDOUT;
+	if (d->no_bus_master)
+		return -EIO;
+	dm_pci_set_bus_master(d->model, enable);
+	d->bus_master = enable;
+	return 0;
+}
+
+static int
+bus_revive(void *opaque)
+{
+	const struct drv *d = opaque;
+
+	return d->revive;
+}
+
+static void
+bus_wake(void *opaque)
+{
+	struct drv *d = opaque;
+
+	d->woken++;
 }
 
 static void
@@ -159,12 +209,18 @@ drv_create(struct drv *d, const struct drv_conf *conf)
 	const struct cbdma_bus bus = {
 		.read = bus_read,
 		.write = bus_write,
-		.clear_chanerr_int = bus_clear_chanerr_int,
+		.config_read = bus_config_read,
+		.config_write = bus_config_write,
+		.set_bus_master = bus_set_bus_master,
+		.wake = bus_wake,
+		.revive = bus_revive,
+		.stall_ms = conf->stall_ms,
 		.destroy = bus_destroy,
 		.opaque = d,
 	};
 	struct dm_cbdma_config config = {.version = conf->version, .xfercap = conf->xfercap,
-		.reorder = conf->reorder, .quiet_errors = conf->quiet};
+		.reorder = conf->reorder, .quiet_errors = conf->quiet,
+		.strict_errors = conf->strict, .no_fill = conf->no_fill};
 	const char *error;
 
 	snprintf(d->name, sizeof(d->name), "own_bus%u", devices++);
@@ -179,6 +235,27 @@ drv_create(struct drv *d, const struct drv_conf *conf)
 }
 
 /* A device */
+
+struct cbdma_dev *
+drv_dev(int16_t id)
+{
+	struct cbdma_port *port;
+	struct cbdma_dev *dev;
+	char number[8];
+
+	snprintf(number, sizeof(number), "%d", id);
+	port = cbdma_port_get(number);
+	assert_non_null(port);
+	dev = port->dev;
+	cbdma_port_put(port);
+	return dev;
+}
+
+uint64_t
+drv_register(const struct drv *d, uint32_t offset, unsigned int width)
+{
+	return cbdma_read(&cbdma_port_of(d->dev)->bus, offset, width);
+}
 
 void
 drv_start(int16_t id, uint16_t ring, bool silent)
@@ -202,8 +279,7 @@ find(struct drv *d)
 {
 	d->id = rte_dma_get_dev_id_by_name(d->name);
 	assert_true(d->id >= 0);
-	d->dev = cbdma_find(d->id);
-	assert_non_null(d->dev);
+	d->dev = drv_dev(d->id);
 	drv_mem_reset();
 }
 
@@ -227,7 +303,8 @@ drv_open(struct drv *d, const struct drv_conf *conf)
 	if (conf == NULL)
 		conf = &plain;
 	memset(d, 0, sizeof(*d));
-	if (conf->own_bus || conf->quiet || conf->reorder) {
+	if (conf->own_bus || conf->quiet || conf->reorder || conf->strict || conf->no_fill ||
+			conf->stall_ms != 0) {
 		assert_int_equal(drv_create(d, conf), 0);
 	} else {
 		snprintf(d->name, sizeof(d->name), "dma_cbdma%u", devices++);
@@ -457,7 +534,7 @@ drv_burst(struct drv *d, const struct drv_op *ops, unsigned int n, enum drv_poll
 	assert_int_equal(after.submitted - before.submitted, n);
 	assert_int_equal(after.completed - before.completed, n);
 	assert_int_equal(after.errors - before.errors, errors);
-	assert_int_equal(rte_dma_burst_capacity(d->id, 0), d->dev->mask);
+	assert_int_equal(rte_dma_burst_capacity(d->id, 0), d->dev->capacity / CBDMA_SLOT);
 }
 
 /* TEST_FILTER='test_fen*' runs some of a program's tests only. */

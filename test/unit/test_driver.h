@@ -22,6 +22,7 @@
 #include <rte_dmadev.h>
 
 #include <dm_cbdma.h>
+#include <dm_pci.h>
 
 #include "cbdma_internal.h"
 #include "rte_pmd_cbdma.h"
@@ -32,7 +33,7 @@
 #define DRV_GUARD  0xEE	       /**< what the destination holds where nothing was written */
 extern uint8_t *drv_src, *drv_dst;
 
-#define DRV_MIN_CAPACITY (CBDMA_MIN_SLOTS - 1)
+#define DRV_MIN_CAPACITY (CBDMA_MIN_DESC - 1)
 
 /** Not mapped for any device, and never will be: no memory lies in the first 64 KB. */
 #define DRV_BAD_IOVA 0x8000ull
@@ -44,7 +45,10 @@ struct drv_conf {
 	bool silent;
 	bool quiet;   /**< errors do not show in the completion word */
 	bool reorder; /**< operations that no fence keeps apart run last to first */
-	bool own_bus; /**< on a bus of the test's own, not on the vdev bus; quiet and reorder imply it */
+	bool strict;  /**< errors that CHANERRMSK_INT lets through, or left in CHANERR_INT, are for good */
+	bool no_fill;
+	unsigned int stall_ms;
+	bool own_bus; /**< on a bus of the test's own, not on the vdev bus; those from quiet on imply it */
 };
 
 struct drv {
@@ -58,7 +62,12 @@ struct drv {
 	struct rte_device device;
 	uint16_t *doorbell;
 	uint32_t dropped_write; /**< register whose writes get lost; 0: none */
-	unsigned int chanerr_int_cleared;
+	bool no_bus_master; /**< it cannot be set */
+	uint8_t fake_cbver; /**< 0: the model's */
+	int revive; /**< what the bus's revive() returns */
+	bool no_answer; /**< the way to the device does not answer */
+	bool bus_master; /**< as it was set last */
+	unsigned int woken;
 };
 
 /** cmocka group setup: EAL and the memory. Arguments beyond the usual ones end with NULL. */
@@ -73,6 +82,9 @@ void drv_close(struct drv *d);
 void drv_open_args(struct drv *d, const char *args);
 /** A device on a bus of the test's own, not configured. @return what cbdma_create() returned. */
 int drv_create(struct drv *d, const struct drv_conf *conf);
+/** The driver's own structure of a device. */
+struct cbdma_dev *drv_dev(int16_t id);
+uint64_t drv_register(const struct drv *d, uint32_t offset, unsigned int width);
 /** Configure, set up the vchan and start. */
 void drv_start(int16_t id, uint16_t ring, bool silent);
 /** Run up to max descriptors. */

@@ -291,7 +291,7 @@ test_long(void **state __rte_unused)
 		assert_true(drv_enqueue(&d, 0, ops) >= 0);
 		assert_int_equal(rte_dma_burst_capacity(d.id, 0), CAPACITY - slots);
 		for (k = 0; k < slots; k++) {
-			const struct cbdma_desc *desc = &d.dev->ring[(head + k) & d.dev->mask];
+			const struct cbdma_desc *desc = cbdma_slot_desc(d.dev, head + k * CBDMA_SLOT);
 
 			assert_int_equal(desc->size, k < slots - 1 ? 4096 : left - k * 4096);
 			assert_int_equal(desc->dst, drv_iova(drv_dst) + k * 4096);
@@ -304,7 +304,7 @@ test_long(void **state __rte_unused)
 			assert_int_equal(rte_dma_completed(d.id, 0, 1, NULL, NULL), 0);
 			assert_int_equal(drv_step(&d, 1), 1);
 		}
-		drv_drain(&d, ops, 1, d.dev->enqueued - 1, DRV_POLL_STATUS, 0, false);
+		drv_drain(&d, ops, 1, cbdma_enqueued(d.dev) - 1, DRV_POLL_STATUS, 0, false);
 	}
 	/* Between short ones, round the ring's end, all ways to poll. */
 	for (i = 0; i < 100; i++) {
@@ -354,7 +354,7 @@ test_long_no_space(void **state __rte_unused)
 static void
 test_fence(void **state __rte_unused)
 {
-	struct drv_conf conf = {.reorder = true, .ring = 64};
+	struct drv_conf conf = {.reorder = true, .ring = 0};
 	unsigned int chain, i, submit_each, long_ops;
 	struct drv d;
 

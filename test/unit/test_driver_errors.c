@@ -172,13 +172,14 @@ mixed_ops(struct drv_op *ops)
 static unsigned int
 count_descriptors(struct drv *d, const struct drv_op *ops, unsigned int *end)
 {
-	uint16_t first = d->dev->head, idx = d->dev->enqueued;
+	const uint16_t idx = cbdma_enqueued(d->dev);
+	const uint32_t first = d->dev->head;
 	unsigned int i;
 
 	memset(drv_dst, DRV_GUARD, BURST * DRV_STRIDE);
 	for (i = 0; i < BURST; i++) {
 		assert_true(drv_enqueue(d, i, &ops[i]) >= 0);
-		end[i] = d->dev->head - first;
+		end[i] = (d->dev->head - first) / CBDMA_SLOT;
 	}
 	assert_int_equal(rte_dma_submit(d->id, 0), 0);
 	drv_drain(d, ops, BURST, idx, DRV_POLL_STATUS, 0, false);
@@ -274,7 +275,7 @@ test_wrap(void **state __rte_unused)
 			for (at = 0; at < total; at++, n++) {
 				/* To where the burst crosses the end in its middle. */
 				if (s == 0) {
-					advance(&d, (start[s] - d.dev->head) & d.dev->mask);
+					advance(&d, ((start[s] * CBDMA_SLOT - d.dev->head) & d.dev->mask) / CBDMA_SLOT);
 				} else {
 					assert_int_equal(rte_dma_stop(d.id), 0);
 					assert_int_equal(rte_dma_start(d.id), 0);
@@ -313,7 +314,7 @@ test_full_ring(void **state __rte_unused)
 	for (k = 0; k < 2; k++) {
 		drv_open(&d, &device_kinds[k]);
 		for (at = 0; at < capacity; at += at < 3 || at > capacity - 5 ? 1 : 23) {
-			const uint16_t first = d.dev->enqueued;
+			const uint16_t first = cbdma_enqueued(d.dev);
 			enum rte_dma_vchan_status vchan;
 			unsigned int n = 0, polls = 0;
 
@@ -441,21 +442,29 @@ test_random(void **state __rte_unused)
 	}
 }
 
-/* CHANERR_INT is cleared up to version 3.2, with each recovery. */
+/* Parts that want CHANERR_INT cleared and CHANERRMSK_INT set with each recovery, whatever their
+ * version.
+ */
 static void
-test_chanerr_int(void **state __rte_unused)
+test_strict(void **state __rte_unused)
 {
-	struct drv_op op = {.kind = DRV_COPY, .len = 8};
-	unsigned int before;
+	struct drv_op ops[4];
 	uint8_t version;
+	uint32_t value;
 	struct drv d;
+	int i;
 
-	fail_src(&op);
 	for (version = CBDMA_VER_3_0; version <= CBDMA_VER_3_4; version++) {
-		drv_open(&d, &(struct drv_conf){.version = version, .own_bus = true});
-		before = d.chanerr_int_cleared;
-		drv_burst(&d, &op, 1, DRV_POLL_STATUS, 0, true);
-		assert_int_equal(d.chanerr_int_cleared - before, version < CBDMA_VER_3_3);
+		drv_open(&d, &(struct drv_conf){.version = version, .strict = true});
+		for (i = 0; i < 5; i++) {
+			drv_copies(ops, 4, 64);
+			fail_src(&ops[i % 4]);
+			ops[3 - i % 4].bad_dst = true;
+			ops[3 - i % 4].status = RTE_DMA_STATUS_INVALID_DST_ADDR;
+			drv_burst(&d, ops, 4, DRV_POLL_STATUS, 0, true);
+			assert_true(dm_pci_config_read(d.model, CBDMA_PCI_CHANERR_INT, &value));
+			assert_int_equal(value, 0);
+		}
 		drv_close(&d);
 	}
 }
@@ -474,7 +483,7 @@ main(void)
 		cmocka_unit_test(test_full_ring),
 		cmocka_unit_test(test_has_error),
 		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_chanerr_int),
+		cmocka_unit_test(test_strict),
 	};
 
 	return cmocka_run_group_tests_name("driver: errors", tests, drv_group_setup,

@@ -5,6 +5,7 @@
 /* A device in two processes: this program is the primary and starts itself as the secondary. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,8 +17,10 @@
 #include <unistd.h>
 
 #include <bus_vdev_driver.h>
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_malloc.h>
 #include <rte_memzone.h>
 
 #include "deviced.h"
@@ -63,8 +66,7 @@ attach(struct drv *d)
 	d->has_engine = true;
 	d->id = rte_dma_get_dev_id_by_name(NAME);
 	assert_true(d->id >= 0);
-	d->dev = cbdma_find(d->id);
-	assert_non_null(d->dev);
+	d->dev = drv_dev(d->id);
 }
 
 static void
@@ -108,8 +110,8 @@ secondary_looks(void **state __rte_unused)
 	assert_int_equal(stats.submitted, BURST * DRV_POLL_MODES);
 	assert_int_equal(stats.completed, BURST * DRV_POLL_MODES);
 	/* Registers come from the primary. */
-	assert_int_equal(cbdma_read(d.dev, CBDMA_CBVER, 1), CBDMA_VER_3_4);
-	assert_int_equal(cbdma_read(d.dev, CBDMA_CH(CBDMA_CHANCMP), 8), d.dev->completion_iova);
+	assert_int_equal(drv_register(&d, CBDMA_CBVER, 1), CBDMA_VER_3_4);
+	assert_int_equal(drv_register(&d, CBDMA_CH(CBDMA_CHANCMP), 8), d.dev->completion_iova);
 	f = open_memstream(&text, &size);
 	assert_non_null(f);
 	assert_int_equal(rte_dma_dump(d.id, f), 0);
@@ -158,6 +160,35 @@ secondary_sees_it_gone(void **state __rte_unused)
 	assert_int_equal(status[0], RTE_DMA_STATUS_BUS_ERROR);
 }
 
+/* The primary, device and all, does not answer for longer than a message may take: nothing is reported
+ * as failed that is done later.
+ */
+static void
+secondary_waits_for_the_primary(void **state __rte_unused)
+{
+	const pid_t primary = getppid();
+	const uint64_t hz = rte_get_timer_hz();
+	enum rte_dma_status_code status;
+	uint64_t end;
+	struct drv d;
+
+	attach(&d);
+	memset(drv_dst, DRV_GUARD, 64);
+	assert_int_equal(kill(primary, SIGSTOP), 0);
+	usleep(10000);
+	assert_true(rte_dma_copy(d.id, 0, drv_iova(drv_src), drv_iova(drv_dst), 64,
+			RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+	for (end = rte_get_timer_cycles() + 3 * hz; rte_get_timer_cycles() < end;)
+		assert_int_equal(rte_dma_completed_status(d.id, 0, 1, NULL, &status), 0);
+	assert_int_equal(kill(primary, SIGCONT), 0);
+	for (end = rte_get_timer_cycles() + 10 * hz;
+			rte_dma_completed_status(d.id, 0, 1, NULL, &status) == 0;)
+		assert_true(rte_get_timer_cycles() < end);
+	assert_int_equal(status, RTE_DMA_STATUS_SUCCESSFUL);
+	assert_memory_equal(drv_dst, drv_src, 64);
+	work(&d, 0);
+}
+
 /* Taken out of the secondary, the device runs on in the primary. */
 static void
 secondary_detaches(void **state __rte_unused)
@@ -198,6 +229,9 @@ secondary(const char *what)
 	const struct CMUnitTest gone[] = {
 		cmocka_unit_test(secondary_sees_it_gone),
 	};
+	const struct CMUnitTest waits[] = {
+		cmocka_unit_test(secondary_waits_for_the_primary),
+	};
 	const struct CMUnitTest socket[] = {
 		cmocka_unit_test(secondary_keeps_off),
 	};
@@ -207,6 +241,8 @@ secondary(const char *what)
 		return EXIT_FAILURE;
 	if (strcmp(what, "socket") == 0)
 		ret = cmocka_run_group_tests_name("driver: secondary, socket", socket, NULL, NULL);
+	else if (strcmp(what, "waits") == 0)
+		ret = cmocka_run_group_tests_name("driver: secondary, waits", waits, NULL, NULL);
 	else if (strcmp(what, "gone") == 0)
 		ret = cmocka_run_group_tests_name("driver: secondary, gone", gone, NULL, NULL);
 	else
@@ -231,6 +267,59 @@ run_secondary(const char *what)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Memory that another thread gets while a device is made is reached by it like all other. */
+
+static void *others_memory;
+
+static void *
+get_memory(void *arg __rte_unused)
+{
+	__atomic_store_n(&others_memory, rte_malloc(NULL, 24u << 20, 4096), __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static bool watch_registering;
+static pthread_t other_thread;
+
+int __real_rte_mem_event_callback_register(const char *name, rte_mem_event_callback_t clb, void *arg);
+int __wrap_rte_mem_event_callback_register(const char *name, rte_mem_event_callback_t clb, void *arg);
+
+int
+__wrap_rte_mem_event_callback_register(const char *name, rte_mem_event_callback_t clb, void *arg)
+{
+	if (watch_registering) {
+		assert_int_equal(pthread_create(&other_thread, NULL, get_memory, NULL), 0);
+		usleep(200000);
+	}
+	return __real_rte_mem_event_callback_register(name, clb, arg);
+}
+
+static void
+test_memory_during_probe(void **state __rte_unused)
+{
+	enum rte_dma_status_code status;
+	uint8_t *memory;
+	struct drv d;
+
+	watch_registering = true;
+	assert_int_equal(rte_vdev_init(NAME, ""), 0);
+	watch_registering = false;
+	pthread_join(other_thread, NULL);
+	memory = __atomic_load_n(&others_memory, __ATOMIC_ACQUIRE);
+	assert_non_null(memory);
+	drv_start(rte_dma_get_dev_id_by_name(NAME), 0, false);
+	attach(&d);
+	memory[(24u << 20) - 1] = 0;
+	assert_int_equal(rte_dma_fill(d.id, 0, 0x42, drv_iova(memory + (24u << 20) - 1), 1,
+		RTE_DMA_OP_FLAG_SUBMIT), 0);
+	while (rte_dma_completed_status(d.id, 0, 1, NULL, &status) == 0)
+		;
+	assert_int_equal(status, RTE_DMA_STATUS_SUCCESSFUL);
+	assert_int_equal(memory[(24u << 20) - 1], 0x42);
+	rte_free(memory);
+	drv_close(&d);
 }
 
 /* The primary */
@@ -258,6 +347,7 @@ test_two_processes(void **state __rte_unused)
 	assert_int_equal(rte_dma_stats_reset(d.id, 0), 0);
 	work(&d, 0);
 	run_secondary("work");
+	run_secondary("waits");
 	drv_inject(&d, "vanish");
 	run_secondary("gone");
 	assert_int_equal(rte_dma_stop(d.id), 0);
@@ -330,6 +420,7 @@ int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory_during_probe),
 		cmocka_unit_test(test_two_processes),
 		cmocka_unit_test(test_socket),
 	};

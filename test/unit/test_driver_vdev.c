@@ -45,7 +45,7 @@ test_wrong_arguments(void **state __rte_unused)
 		{"channels=0", "channels=0", "1 to 4"},
 		{"channels=5", "channels=5", "1 to 4"},
 		{"idle=never", "idle=never", "spin, yield or sleep"},
-		{"inject=explode", "inject=explode", "fail, stall, vanish, reset"},
+		{"inject=explode", "inject=explode", "fail, stall, vanish, mute"},
 		{"inject=fail:cause=rust", "inject=fail:cause=rust", "cause="},
 		{"inject=fail:at=x", "inject=fail:at=x", "at="},
 		{"inject=reset:at=1", "inject=reset:at=1", "at="},

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
-#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_io.h>
+#include <rte_prefetch.h>
 
 #include "cbdma_internal.h"
 
@@ -15,50 +17,40 @@
  * read it last, so it has to come back from another cache first. Further ahead, in a full ring, are
  * slots that the device is about to read.
  */
-#define PREFETCH_SLOTS 4
+#define PREFETCH (4 * CBDMA_SLOT)
 
-/* A poll that finds nothing asks the device itself, not just the completion word, once in so many:
- * a device that is gone, or that stopped without writing the completion word (CBVER before 3.4),
- * is noticed within milliseconds and an MMIO read is not part of polling.
- */
-#define IDLE_POLLS_PER_CHECK (1u << 14)
+/* When polls have found nothing for so long, a device that takes naps is woken. */
+#define WAKE_US 20
 
-/* Operations and slots */
+/* In silent mode nobody polls; the driver sees to so many failures a call. */
+#define RECLAIM_FAILURES 32
 
-static __rte_always_inline uint32_t
+/* Enqueue */
+
+static inline uint32_t
 slots_free(const struct cbdma_dev *dev)
 {
-	return dev->limit - dev->head;
+	return (dev->limit - dev->head) / CBDMA_SLOT;
 }
 
-static __rte_always_inline struct cbdma_desc *
-slot_desc(const struct cbdma_dev *dev, uint32_t slot)
+static inline void
+write_desc(const struct cbdma_dev *dev, uint32_t pos, uint16_t op, uint32_t control, uint64_t src,
+		uint64_t dst, uint32_t len)
 {
-	return &dev->ring[slot & dev->mask];
-}
+	struct cbdma_desc *desc = cbdma_slot_desc(dev, pos);
 
-/* The last operation that is complete once the slot is, see struct cbdma_dev. */
-static __rte_always_inline uint64_t
-slot_op(const struct cbdma_dev *dev, uint32_t slot)
-{
-	return slot_desc(dev, slot)->user[0];
-}
-
-static __rte_always_inline void
-write_desc(struct cbdma_desc *desc, uint64_t op, uint32_t control, uint64_t src, uint64_t dst,
-		uint32_t len)
-{
 	desc->size = len;
 	desc->control = control;
 	desc->src = src;
 	desc->dst = dst;
 	desc->user[0] = op;
-	/* Near the ring's end that is behind it, which does no harm. */
-	__builtin_prefetch(desc + PREFETCH_SLOTS, 1);
+	/* Or gcc keeps what it needs for both slots in registers that have to be saved for it. */
+	rte_compiler_barrier();
+	rte_prefetch0_write(cbdma_slot_desc(dev, pos + PREFETCH));
 }
 
 /* Hand everything enqueued to the device. */
-static __rte_always_inline void
+static inline void
 ring_doorbell(struct cbdma_dev *dev)
 {
 	uint32_t head = dev->head;
@@ -67,26 +59,35 @@ ring_doorbell(struct cbdma_dev *dev)
 	 * a doorbell in a BAR; the release is for a device model in another thread.
 	 */
 	rte_io_wmb();
-	__atomic_store_n(dev->doorbell, (uint16_t)(head - dev->base), __ATOMIC_RELEASE);
+	rte_atomic_store_explicit(dev->doorbell, (uint16_t)((head - dev->base) / CBDMA_SLOT),
+		rte_memory_order_release);
 	dev->rung = head;
-	dev->submitted = dev->enqueued;
+}
+
+/* In silent mode nobody else would notice an error. */
+static __rte_noinline int
+reclaim_and_return(struct cbdma_dev *dev, int ret)
+{
+	cbdma_reclaim(dev);
+	return ret;
 }
 
 /* Complete an enqueue of slots up to head. */
-static __rte_always_inline int
-enqueue_done(struct cbdma_dev *dev, uint32_t head, uint64_t flags)
+static inline int
+enqueue_done(struct cbdma_dev *dev, uint32_t head, uint16_t op, uint64_t flags)
 {
-	uint16_t idx = dev->enqueued;
-
 	dev->head = head;
-	dev->enqueued++;
-	if (flags & RTE_DMA_OP_FLAG_SUBMIT)
+	dev->next_idx++;
+	if (flags & RTE_DMA_OP_FLAG_SUBMIT) {
 		ring_doorbell(dev);
-	return idx;
+		if (unlikely(dev->silent))
+			return reclaim_and_return(dev, op);
+	}
+	return op;
 }
 
 /* Slots that a fence takes in front of the next operation: see write_fence(). */
-static __rte_always_inline uint32_t
+static inline uint32_t
 fence_slots(const struct cbdma_dev *dev, uint64_t flags)
 {
 	return (flags & RTE_DMA_OP_FLAG_FENCE) && dev->head != dev->tail && dev->head == dev->rung;
@@ -98,15 +99,15 @@ fence_slots(const struct cbdma_dev *dev, uint64_t flags)
 static __rte_noinline int
 no_space(struct cbdma_dev *dev, uint32_t slots, uint64_t flags)
 {
-	if (dev->trouble == CBDMA_TROUBLE_LOST)
+	if (dev->trouble == CBDMA_TROUBLE_LOST || dev->trouble == CBDMA_TROUBLE_LOSING)
 		return -ENODEV;
 	if (dev->capacity == 0)
 		return -EINVAL; /* not started */
-	if (slots > dev->capacity) {
+	if (slots > dev->capacity / CBDMA_SLOT) {
 		if (!dev->small_ring_logged)
 			CBDMA_LOG(ERR, dev->name,
 				"an operation takes more descriptors than the ring has (%u)"
-				" (further ones are not logged)", dev->capacity);
+				" (further ones are not logged)", dev->capacity / CBDMA_SLOT);
 		dev->small_ring_logged = true;
 		return -EINVAL;
 	}
@@ -125,7 +126,7 @@ bad_argument(struct cbdma_dev *dev, const char *what)
 	return -EINVAL;
 }
 
-/* Order the next operation, at slot head, behind all that were enqueued before it. The device's
+/* Order the next operation, at head, behind all that were enqueued before it. The device's
  * fence works the other way round: the descriptor that has it is done, with all before it, before
  * the one behind it starts (DPDK drivers/dma/ioat says so too).
  *
@@ -139,12 +140,11 @@ write_fence(struct cbdma_dev *dev)
 	if (head == dev->tail)
 		return 0; /* all before it is done */
 	if (head != dev->rung) {
-		slot_desc(dev, head - 1)->control |= CBDMA_DESC_FENCE;
+		cbdma_slot_desc(dev, head - CBDMA_SLOT)->control |= CBDMA_DESC_FENCE;
 		return 0;
 	}
 	/* The device may have fetched the one before: a descriptor that does nothing carries it. */
-	write_desc(slot_desc(dev, head), dev->enqueued - 1, CBDMA_DESC_FENCE | CBDMA_DESC_NULL,
-		0, 0, 1);
+	write_desc(dev, head, dev->next_idx - 1, CBDMA_DESC_FENCE | CBDMA_DESC_NULL, 0, 0, 1);
 	return 1;
 }
 
@@ -155,7 +155,8 @@ static __rte_noinline int
 enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len,
 		uint64_t flags)
 {
-	uint32_t slots, step, head;
+	const uint16_t op = dev->next_idx;
+	uint32_t slots, step, pos;
 	int ret;
 
 	if (len == 0)
@@ -168,36 +169,37 @@ enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst
 			return ret;
 	}
 
-	head = dev->head;
+	pos = dev->head;
 	if (flags & RTE_DMA_OP_FLAG_FENCE)
-		head += write_fence(dev);
-	for (; len > dev->max_len; len -= step, head++) {
+		pos += write_fence(dev) * CBDMA_SLOT;
+	for (; len > dev->max_len; len -= step, pos += CBDMA_SLOT) {
 		step = dev->max_len;
-		write_desc(slot_desc(dev, head), dev->enqueued - 1,
-			control & ~CBDMA_DESC_COMPLETION, src, dst, step);
+		write_desc(dev, pos, op - 1, control & ~CBDMA_DESC_COMPLETION, src, dst, step);
 		/* The source of a fill is its pattern, and max_len a multiple of the pattern. */
 		if (control >> CBDMA_DESC_OP_SHIFT == CBDMA_DESC_OP_COPY)
 			src += step;
 		dst += step;
 	}
-	write_desc(slot_desc(dev, head), dev->enqueued, control, src, dst, len);
-	return enqueue_done(dev, head + 1, flags);
+	write_desc(dev, pos, op, control, src, dst, len);
+	return enqueue_done(dev, pos + CBDMA_SLOT, op, flags);
 }
 
-static __rte_always_inline int
-enqueue(struct cbdma_dev *dev, uint32_t op, uint64_t src, uint64_t dst, uint32_t len,
+static inline int
+enqueue(struct cbdma_dev *dev, uint32_t opcode, uint64_t src, uint64_t dst, uint32_t len,
 		uint64_t flags)
 {
-	const uint32_t control = op << CBDMA_DESC_OP_SHIFT | CBDMA_DESC_COMPLETION;
-	uint32_t head = dev->head;
+	const uint32_t control = opcode << CBDMA_DESC_OP_SHIFT | CBDMA_DESC_COMPLETION;
+	const uint32_t head = dev->head;
+	uint16_t op;
 
 	/* len - 1: 0 wraps round and is too long as well. */
 	if (unlikely(len - 1 >= dev->max_len || (flags & RTE_DMA_OP_FLAG_FENCE) ||
 			head == dev->limit))
 		return enqueue_slow(dev, control, src, dst, len, flags);
 
-	write_desc(slot_desc(dev, head), dev->enqueued, control, src, dst, len);
-	return enqueue_done(dev, head + 1, flags);
+	op = dev->next_idx;
+	write_desc(dev, head, op, control, src, dst, len);
+	return enqueue_done(dev, head + CBDMA_SLOT, op, flags);
 }
 
 static int
@@ -217,20 +219,25 @@ cbdma_fill(void *dev_private, uint16_t vchan __rte_unused, uint64_t pattern, rte
 /* A descriptor moves one contiguous piece, so cut where either side ends a segment. The slots are
  * written as the lists are walked and become the device's only when all has come out even. When
  * there are too few the walk goes on without writing, to learn how many it takes.
+ *
+ * With plain, there is room for as many pieces as there are segments: a piece ends a segment on one
+ * side at least, unless it is longer than the device's longest transfer.
+ *
+ * @return slots; an errno, negative; with plain, 0 when it has to be done without.
  */
-static int
+static inline int
 write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_dma_sge *dst,
-		uint16_t nb_src, uint16_t nb_dst, uint32_t slots, uint32_t free_slots)
+		uint16_t nb_src, uint16_t nb_dst, uint32_t slots, const bool plain)
 {
 	const struct rte_dma_sge *const src_end = src + nb_src, *const dst_end = dst + nb_dst;
-	const uint32_t first = dev->head + slots, mask = dev->mask;
-	const uint64_t op_before = dev->enqueued - 1, max_len = dev->max_len;
-	struct cbdma_desc *const ring = dev->ring;
+	const uint32_t most = dev->mask / CBDMA_SLOT, free_slots = slots_free(dev) - slots;
+	const uint16_t op_before = dev->next_idx - 1;
+	uint32_t pos = dev->head + slots * CBDMA_SLOT;
 	/* 64 bits, or gcc takes vector registers for the minimum of two lengths. */
 	uint64_t src_addr = 0, dst_addr = 0, src_left = 0, dst_left = 0, len;
+	const uint64_t max_len = dev->max_len;
 	uint32_t n = 0;
 
-	free_slots -= slots;
 	for (;;) {
 		/* To the next byte on each side: segments may be empty. */
 		if (src_left == 0) {
@@ -250,13 +257,20 @@ write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_
 			continue;
 		}
 
-		len = RTE_MIN(RTE_MIN(src_left, dst_left), max_len);
-		if (likely(n < free_slots))
-			write_desc(&ring[(first + n) & mask], op_before,
+		len = src_left < dst_left ? src_left : dst_left;
+		if (plain) {
+			if (unlikely(len > max_len))
+				return 0;
+		} else if (len > max_len) {
+			len = max_len;
+		}
+		if (plain || n < free_slots)
+			write_desc(dev, pos, op_before,
 				CBDMA_DESC_OP_COPY << CBDMA_DESC_OP_SHIFT, src_addr, dst_addr, len);
-		else if (slots + n > mask)
+		else if (slots + n > most)
 			return slots + n; /* more than the ring has */
 		n++;
+		pos += CBDMA_SLOT;
 		src_addr += len;
 		dst_addr += len;
 		src_left -= len;
@@ -268,11 +282,38 @@ write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_
 		return bad_argument(dev, "a scatter/gather copy with sides of different length");
 	if (unlikely(n == 0)) {
 		/* Nothing but empty segments: an operation all the same. */
-		if (free_slots > 0)
-			write_desc(&ring[first & mask], op_before, CBDMA_DESC_NULL, 0, 0, 1);
+		if (plain || free_slots > 0)
+			write_desc(dev, pos, op_before, CBDMA_DESC_NULL, 0, 0, 1);
 		n++;
 	}
 	return slots + n;
+}
+
+/* Any scatter/gather copy. @return slots written; an errno, negative. */
+static __rte_noinline int
+write_sg_slow(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_dma_sge *dst,
+		uint16_t nb_src, uint16_t nb_dst, uint64_t flags)
+{
+	uint32_t fence;
+	int slots, ret;
+
+	if (src == NULL || dst == NULL || nb_src == 0 || nb_dst == 0)
+		return bad_argument(dev, "a scatter/gather copy without segments");
+	for (;;) {
+		if (slots_free(dev) == 0) {
+			ret = no_space(dev, 1, flags);
+			if (ret != 0)
+				return ret;
+		}
+		fence = flags & RTE_DMA_OP_FLAG_FENCE ? write_fence(dev) : 0;
+		slots = write_sg(dev, src, dst, nb_src, nb_dst, fence, false);
+		if (slots < 0 || (uint32_t)slots <= slots_free(dev))
+			return slots;
+		ret = no_space(dev, slots - fence, flags);
+		if (ret != 0)
+			return ret;
+		/* Silent mode made room: write them again. */
+	}
 }
 
 static int
@@ -280,36 +321,23 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 		const struct rte_dma_sge *dst, uint16_t nb_src, uint16_t nb_dst, uint64_t flags)
 {
 	struct cbdma_dev *dev = dev_private;
-	uint32_t fence, slots;
+	const uint16_t op = dev->next_idx;
 	struct cbdma_desc *last;
-	int ret;
+	int slots = 0;
 
-	if (unlikely(src == NULL || dst == NULL || nb_src == 0 || nb_dst == 0))
-		return bad_argument(dev, "a scatter/gather copy without segments");
+	if (likely(src != NULL && dst != NULL && nb_src != 0 && nb_dst != 0 &&
+			!(flags & RTE_DMA_OP_FLAG_FENCE) &&
+			(uint32_t)nb_src + nb_dst <= slots_free(dev)))
+		slots = write_sg(dev, src, dst, nb_src, nb_dst, 0, true);
+	if (unlikely(slots == 0))
+		slots = write_sg_slow(dev, src, dst, nb_src, nb_dst, flags);
+	if (unlikely(slots < 0))
+		return slots;
 
-	for (;;) {
-		if (unlikely(slots_free(dev) == 0)) {
-			ret = no_space(dev, 1, flags);
-			if (ret != 0)
-				return ret;
-		}
-		fence = flags & RTE_DMA_OP_FLAG_FENCE ? write_fence(dev) : 0;
-		ret = write_sg(dev, src, dst, nb_src, nb_dst, fence, slots_free(dev));
-		if (unlikely(ret < 0))
-			return ret;
-		slots = ret;
-		if (likely(slots <= slots_free(dev)))
-			break;
-		ret = no_space(dev, slots - fence, flags);
-		if (ret != 0)
-			return ret;
-		/* Silent mode made room: write them again. */
-	}
-
-	last = slot_desc(dev, dev->head + slots - 1);
+	last = cbdma_slot_desc(dev, dev->head + (slots - 1) * CBDMA_SLOT);
 	last->control |= CBDMA_DESC_COMPLETION;
-	last->user[0] = dev->enqueued;
-	return enqueue_done(dev, dev->head + slots, flags);
+	last->user[0] = op;
+	return enqueue_done(dev, dev->head + slots * CBDMA_SLOT, op, flags);
 }
 
 static int
@@ -319,209 +347,109 @@ cbdma_submit(void *dev_private, uint16_t vchan __rte_unused)
 
 	if (likely(dev->head != dev->rung))
 		ring_doorbell(dev);
-	/* Nobody else would notice an error. */
+	else if (unlikely(dev->capacity == 0 && dev->trouble != CBDMA_TROUBLE_NONE))
+		return -ENODEV; /* lost, or about to be */
 	if (unlikely(dev->silent))
-		cbdma_reclaim(dev);
+		return reclaim_and_return(dev, 0);
 	return 0;
 }
 
 /* Completions */
 
-static __rte_always_inline uint64_t
-read_completion(const struct cbdma_dev *dev)
+/* Report the next count operations, which end at a position: the slots up to there are free again. */
+static inline void
+report(struct cbdma_dev *dev, uint16_t count, uint32_t end)
 {
-	/* Acquire: what the device wrote before the word has to be seen after it. */
-	return __atomic_load_n(dev->completion, __ATOMIC_ACQUIRE);
-}
-
-/* The slot that the device completed last. */
-static __rte_always_inline uint32_t
-completed_slot(const struct cbdma_dev *dev, uint64_t word)
-{
-	uint64_t slot = ((word & CBDMA_CHANSTS_DESC_MASK) - dev->ring_iova) /
-			sizeof(struct cbdma_desc);
-
-	/* A chain that halts before its first descriptor is done has address 0 to write. Whatever
-	 * else is not in the ring is not ours: nothing new, then.
-	 */
-	if (unlikely(slot > dev->mask))
-		return (dev->base - 1) & dev->mask;
-	return slot;
-}
-
-/* Operations that are done and not reported, given the slot that was completed last. */
-static __rte_always_inline uint64_t
-ops_done(const struct cbdma_dev *dev, uint32_t slot)
-{
-	uint64_t count = slot_op(dev, slot) + 1 - dev->completed;
-
-	/* A device that claims more than it was given claims nothing. */
-	return likely(count <= dev->submitted - dev->completed) ? count : 0;
-}
-
-/* Report the next count operations, of which the last ends in that slot: theirs are free again. */
-static __rte_always_inline void
-report(struct cbdma_dev *dev, uint64_t count, uint32_t slot)
-{
-	dev->tail += (slot + 1 - dev->tail) & dev->mask;
+	dev->tail = end;
 	dev->completed += count;
+	dev->idle_since = 0;
 	cbdma_set_limit(dev);
 }
 
-/* The slot that the operation ends in, which is one of those outstanding. */
-static __rte_noinline uint32_t
-last_slot(const struct cbdma_dev *dev, uint64_t op)
-{
-	/* No sooner than if each took one slot. */
-	uint32_t slot = dev->tail + (op - dev->completed);
-
-	while (slot_op(dev, slot) != op)
-		slot++;
-	return slot;
-}
-
-/* The channel cannot be used any more: until the device is started again, all that is outstanding
- * fails and nothing is taken.
- */
-static void
-channel_lost(struct cbdma_dev *dev, const char *why)
-{
-	CBDMA_LOG(ERR, dev->name, "%s: %" PRIu64 " operations fail; stop and start the device", why,
-		dev->enqueued - dev->completed);
-	dev->submitted = dev->enqueued; /* those that the device was not told of fail as well */
-	dev->trouble = CBDMA_TROUBLE_LOST;
-	dev->failed_status = RTE_DMA_STATUS_BUS_ERROR;
-	dev->capacity = 0;
-	cbdma_set_limit(dev);
-	dev->lost++;
-}
-
-static enum rte_dma_status_code
-chanerr_to_status(uint32_t chanerr)
-{
-	if (chanerr & CBDMA_CHANERR_XSADDERR)
-		return RTE_DMA_STATUS_INVALID_SRC_ADDR;
-	if (chanerr & CBDMA_CHANERR_XDADDERR)
-		return RTE_DMA_STATUS_INVALID_DST_ADDR;
-	if (chanerr & CBDMA_CHANERR_DXSERR)
-		return RTE_DMA_STATUS_INVALID_LENGTH;
-	if (chanerr & CBDMA_CHANERR_DCERR)
-		return RTE_DMA_STATUS_INVALID_OPCODE;
-	if (chanerr & CBDMA_CHANERR_RDERR)
-		return RTE_DMA_STATUS_BUS_READ_ERROR;
-	if (chanerr & CBDMA_CHANERR_WDERR)
-		return RTE_DMA_STATUS_BUS_WRITE_ERROR;
-	if (chanerr & (CBDMA_CHANERR_CUNCORERR | CBDMA_CHANERR_DUNCORERR))
-		return RTE_DMA_STATUS_DATA_POISION;
-	if (chanerr & (CBDMA_CHANERR_NDADDERR | CBDMA_CHANERR_DERR | CBDMA_CHANERR_CHADDERR))
-		return RTE_DMA_STATUS_DESCRIPTOR_READ_ERROR;
-	return RTE_DMA_STATUS_ERROR_UNKNOWN;
-}
-
-/* The channel halted after the slot: the operation that the next slot belongs to has failed. Start
- * the channel again behind that operation, so that those after it run.
- */
-static void
-channel_recover(struct cbdma_dev *dev, uint32_t slot)
-{
-	const uint64_t failed_op = slot_op(dev, slot) + 1;
-	uint32_t chanerr = cbdma_read(dev, CBDMA_CH(CBDMA_CHANERR), 4);
-	unsigned int bit;
-
-	if (chanerr == UINT32_MAX) {
-		channel_lost(dev, "the device is gone");
-		return;
-	}
-	if (failed_op - dev->completed >= dev->submitted - dev->completed) {
-		channel_lost(dev, "the channel halted without work");
-		return;
-	}
-	dev->failed_op = failed_op;
-	dev->failed_status = chanerr_to_status(chanerr);
-	CBDMA_LOG(DEBUG, dev->name, "operation %" PRIu64 " failed, CHANERR %#x", failed_op,
-		chanerr);
-	for (bit = 0; bit < RTE_DIM(dev->chanerr_count); bit++)
-		dev->chanerr_count[bit] += chanerr >> bit & 1;
-
-	/* Go on behind the slot that would have completed the failed operation. */
-	slot = last_slot(dev, failed_op) + 1;
-	if (cbdma_channel_reset(dev) != 0 || cbdma_channel_arm(dev, slot) != 0) {
-		channel_lost(dev, "the channel does not recover from an error");
-		return;
-	}
-	dev->trouble = CBDMA_TROUBLE_FAILED_OP;
-	dev->recoveries++;
-	/* What the device had been told of it is told of again, from the new start. */
-	if (dev->rung != slot)
-		__atomic_store_n(dev->doorbell, (uint16_t)(dev->rung - slot), __ATOMIC_RELEASE);
-}
-
-/* See to a channel that may have halted.
+/* When all that is done since the last poll has succeeded and is wanted, which is nearly always,
+ * report it.
  *
- * @return the completion word to go on with.
+ * @return operations; 0: there are none, or poll() has to look.
  */
-static __rte_noinline uint64_t
-see_to_channel(struct cbdma_dev *dev, uint64_t word)
+static inline uint16_t
+poll_fast(struct cbdma_dev *dev, uint16_t max_ops)
 {
-	uint64_t chansts;
+	uint64_t word = cbdma_read_completion(dev);
+	uint32_t end = dev->tail + cbdma_done(dev, word);
+	uint16_t count = cbdma_ops_up_to(dev, end);
+
+	if (unlikely(cbdma_state(word) > CBDMA_CHANSTS_IDLE || dev->trouble != CBDMA_TROUBLE_NONE ||
+			count > max_ops || count == 0))
+		return 0;
+	report(dev, count, end);
+	return count;
+}
+
+/* See to a channel that may have halted, or does not get on. */
+static void
+see_to_channel(struct cbdma_dev *dev)
+{
+	uint64_t now;
 
 	/* One error at a time: the next one is seen to when this one has been reported. */
 	if (dev->trouble >= CBDMA_TROUBLE_FAILED_OP)
-		return word;
-	if (dev->submitted == dev->completed) {
+		return;
+	if (dev->tail == dev->rung && dev->trouble != CBDMA_TROUBLE_LOSING) {
 		dev->trouble = CBDMA_TROUBLE_NONE;
-		return word;
+		return;
 	}
-	if (cbdma_state(word) != CBDMA_CHANSTS_HALTED) {
-		dev->trouble = CBDMA_TROUBLE_NONE;
-		chansts = cbdma_read(dev, CBDMA_CH(CBDMA_CHANSTS), 8);
-		if (cbdma_channel_is_gone(chansts)) {
-			channel_lost(dev, "the device is gone");
-			return word;
-		}
-		if (cbdma_state(chansts) != CBDMA_CHANSTS_HALTED)
-			return word;
-		word = chansts;
+	now = rte_get_tsc_cycles();
+	if (dev->trouble == CBDMA_TROUBLE_SUSPECTED) {
+		cbdma_channel_check(dev);
+	} else if (dev->trouble == CBDMA_TROUBLE_LOSING) {
+		if (now >= dev->next_look)
+			cbdma_channel_check(dev);
+	} else if (dev->idle_since == 0) {
+		dev->idle_since = now;
+		dev->next_look = now + rte_get_tsc_hz() / 1000000 * WAKE_US;
+		dev->woken = false;
+	} else if (now >= dev->next_look) {
+		if (!dev->woken)
+			cbdma_channel_wake(dev);
+		else
+			cbdma_channel_check(dev);
+		dev->woken = true;
 	}
-	channel_recover(dev, completed_slot(dev, word));
-	return read_completion(dev);
 }
 
 /* Report up to max_ops operations that have succeeded, and none behind one that has failed. */
-static __rte_always_inline uint16_t
+static __rte_noinline uint16_t
 poll(struct cbdma_dev *dev, uint16_t max_ops)
 {
-	uint64_t word = read_completion(dev), done, count;
-	uint32_t slot;
+	uint64_t word = cbdma_read_completion(dev);
+	uint16_t count;
 
-	if (unlikely(cbdma_state(word) > CBDMA_CHANSTS_IDLE || dev->trouble != CBDMA_TROUBLE_NONE))
-		word = see_to_channel(dev, word);
-
-	slot = completed_slot(dev, word);
-	done = ops_done(dev, slot);
-	count = RTE_MIN(done, max_ops);
-	if (unlikely(dev->trouble == CBDMA_TROUBLE_FAILED_OP))
-		count = RTE_MIN(count, dev->failed_op - dev->completed);
-	if (likely(count > 0)) {
-		if (count != done)
-			slot = last_slot(dev, dev->completed + count - 1);
-		report(dev, count, slot);
-		dev->idle_polls = 0;
-	} else if (dev->submitted != dev->completed && ++dev->idle_polls >= IDLE_POLLS_PER_CHECK) {
-		dev->idle_polls = 0;
-		if (dev->trouble == CBDMA_TROUBLE_NONE)
-			dev->trouble = CBDMA_TROUBLE_SUSPECTED;
+	/* An error is seen to at once, and so is what others noticed; what does not get on, in time. */
+	if (cbdma_state(word) == CBDMA_CHANSTS_HALTED && dev->trouble == CBDMA_TROUBLE_NONE)
+		dev->trouble = CBDMA_TROUBLE_SUSPECTED;
+	if (dev->trouble != CBDMA_TROUBLE_NONE || cbdma_done(dev, word) == 0) {
+		see_to_channel(dev);
+		word = cbdma_read_completion(dev);
 	}
+
+	count = cbdma_ops_up_to(dev, dev->tail + cbdma_done(dev, word));
+	if (dev->trouble == CBDMA_TROUBLE_FAILED_OP)
+		count = RTE_MIN(count, (uint16_t)(dev->failed_op - dev->completed));
+	if (count > max_ops)
+		count = max_ops;
+	if (count == 0)
+		return 0;
+	report(dev, count, cbdma_op_end(dev, count - 1));
 	return count;
 }
 
 /* Whether the next operation to report has failed. */
-static __rte_always_inline bool
+static inline bool
 is_failed_next(const struct cbdma_dev *dev)
 {
 	if (likely(dev->trouble < CBDMA_TROUBLE_FAILED_OP))
 		return false;
-	return dev->trouble == CBDMA_TROUBLE_LOST ? dev->completed != dev->submitted :
+	return dev->trouble == CBDMA_TROUBLE_LOST ? cbdma_ops_up_to(dev, dev->rung) != 0 :
 						    dev->completed == dev->failed_op;
 }
 
@@ -530,13 +458,23 @@ static enum rte_dma_status_code
 report_failed(struct cbdma_dev *dev)
 {
 	dev->errors++;
-	if (dev->trouble == CBDMA_TROUBLE_LOST) {
-		dev->completed++;
-	} else {
-		report(dev, 1, last_slot(dev, dev->completed));
+	report(dev, 1, cbdma_op_end(dev, 0));
+	if (dev->trouble == CBDMA_TROUBLE_FAILED_OP)
 		dev->trouble = CBDMA_TROUBLE_NONE;
-	}
 	return dev->failed_status;
+}
+
+static __rte_noinline uint16_t
+completed_slow(struct cbdma_dev *dev, uint16_t max_ops, uint16_t *last_idx, bool *has_error)
+{
+	uint16_t count = poll(dev, max_ops);
+
+	if (count < max_ops && is_failed_next(dev)) {
+		*has_error = true;
+		rte_errno = EIO;
+	}
+	*last_idx = dev->completed - 1;
+	return count;
 }
 
 static uint16_t
@@ -544,12 +482,10 @@ cbdma_completed(void *dev_private, uint16_t vchan __rte_unused, const uint16_t m
 		uint16_t *last_idx, bool *has_error)
 {
 	struct cbdma_dev *dev = dev_private;
-	uint16_t count = poll(dev, max_ops);
+	uint16_t count = poll_fast(dev, max_ops);
 
-	if (unlikely(count < max_ops && is_failed_next(dev))) {
-		*has_error = true;
-		rte_errno = EIO;
-	}
+	if (unlikely(count == 0))
+		return completed_slow(dev, max_ops, last_idx, has_error);
 	*last_idx = dev->completed - 1;
 	return count;
 }
@@ -576,18 +512,13 @@ cbdma_completed_status(void *dev_private, uint16_t vchan __rte_unused, const uin
 void
 cbdma_reclaim(struct cbdma_dev *dev)
 {
+	unsigned int failures = 0;
+
 	poll(dev, UINT16_MAX);
-	while (is_failed_next(dev)) {
+	while (is_failed_next(dev) && failures++ < RECLAIM_FAILURES) {
 		report_failed(dev);
 		poll(dev, UINT16_MAX);
 	}
-}
-
-/* Whether the device has done all that it was told of. */
-bool
-cbdma_is_idle(const struct cbdma_dev *dev)
-{
-	return completed_slot(dev, read_completion(dev)) == ((dev->rung - 1) & dev->mask);
 }
 
 static uint16_t
@@ -602,6 +533,13 @@ cbdma_burst_capacity(const void *dev_private, uint16_t vchan __rte_unused)
 }
 
 #if CBDMA_HAS_ENQ_DEQ
+/* Where the application's structure of an operation is kept. */
+static inline struct rte_dma_op **
+op_slot(const struct cbdma_dev *dev, uint16_t idx)
+{
+	return &dev->ops[idx & dev->mask / CBDMA_SLOT];
+}
+
 static uint16_t
 cbdma_enqueue_ops(void *dev_private, uint16_t vchan, struct rte_dma_op **ops, uint16_t nb_ops)
 {
@@ -614,9 +552,12 @@ cbdma_enqueue_ops(void *dev_private, uint16_t vchan, struct rte_dma_op **ops, ui
 		src = ops[i]->src_dst_seg;
 		idx = cbdma_copy_sg(dev, vchan, src, src + ops[i]->nb_src, ops[i]->nb_src,
 				ops[i]->nb_dst, ops[i]->flags & ~RTE_DMA_OP_FLAG_SUBMIT);
-		if (idx < 0)
+		if (idx < 0) {
+			/* A full ring is no news; one that will never be taken has to be told from it. */
+			rte_errno = -idx;
 			break;
-		dev->ops[idx & dev->mask] = ops[i];
+		}
+		*op_slot(dev, idx) = ops[i];
 	}
 	if (i > 0)
 		ring_doorbell(dev);
@@ -633,12 +574,12 @@ cbdma_dequeue_ops(void *dev_private, uint16_t vchan __rte_unused, struct rte_dma
 	while (n < nb_ops) {
 		idx = dev->completed;
 		for (count = poll(dev, nb_ops - n); count > 0; count--) {
-			ops[n] = dev->ops[idx++ & dev->mask];
+			ops[n] = *op_slot(dev, idx++);
 			ops[n++]->status = RTE_DMA_STATUS_SUCCESSFUL;
 		}
 		if (n == nb_ops || !is_failed_next(dev))
 			break;
-		ops[n] = dev->ops[idx & dev->mask];
+		ops[n] = *op_slot(dev, idx);
 		ops[n++]->status = report_failed(dev);
 	}
 	return n;
@@ -646,11 +587,13 @@ cbdma_dequeue_ops(void *dev_private, uint16_t vchan __rte_unused, struct rte_dma
 #endif
 
 void
-cbdma_datapath_init(struct rte_dma_fp_object *fp_obj)
+cbdma_datapath_init(struct rte_dma_fp_object *fp_obj, const struct cbdma_dev *dev)
 {
 	fp_obj->copy = cbdma_copy;
 	fp_obj->copy_sg = cbdma_copy_sg;
-	fp_obj->fill = cbdma_fill;
+	/* Else the library's stays, which says that it is not supported. */
+	if (dev->has_fill)
+		fp_obj->fill = cbdma_fill;
 	fp_obj->submit = cbdma_submit;
 	fp_obj->completed = cbdma_completed;
 	fp_obj->completed_status = cbdma_completed_status;

@@ -21,12 +21,19 @@
 
 #define CBDMA_PCI_VENDOR_ID 0x8086
 
-/* PCI configuration space: CHANERR_INT, the channel's errors as PCIe sees them. Has to be cleared
- * beside CHANERR up to CBVER 3.2 (Linux drivers/dma/ioat/dma.c, ioat_reset_hw()).
+/* PCI configuration space: CHANERR_INT, the channel's errors as PCIe sees them. Cleared beside CHANERR
+ * by Linux (drivers/dma/ioat/dma.c) and FreeBSD (sys/dev/ioat/ioat.c). CHANERRMSK_INT masks them: with
+ * this value "errors that can cause stability issues", say both.
  */
 #define CBDMA_PCI_CHANERR_INT	  0x180
 #define CBDMA_PCI_CHANERRMSK_INT  0x184
 #define CBDMA_PCI_DMAUNCERRSTS	  0x148
+
+#define CBDMA_PCI_CHANERRMSK_INT_RECOVER 0x3e07u
+
+/* In the PCI Express capability. */
+#define CBDMA_PCI_EXP_DEVCTL	      0x8 /* 16 bit, device control */
+#define CBDMA_PCI_EXP_DEVCTL_RELAX_EN 0x10
 
 /* General registers, in BAR 0. */
 #define CBDMA_CHANCNT	    0x00 /* 8 bit, number of channels, bits 4:0 */
@@ -150,7 +157,7 @@ struct cbdma_desc {
 	uint64_t dst;	  /**< destination address */
 	uint64_t next;	  /**< address of the next descriptor, a multiple of 64 */
 	uint64_t reserved[2];
-	uint64_t user[2]; /**< not read by the device (Linux drivers/dma/ioat/hw.h) */
+	uint32_t user[4]; /**< not read by the device (Linux drivers/dma/ioat/hw.h) */
 };
 
 static_assert(sizeof(struct cbdma_desc) == 64, "the device fetches 64 bytes");

@@ -20,7 +20,7 @@
 #include <rte_memory.h>
 #include <rte_string_fns.h>
 
-#include "cbdma_socket.h"
+#include "cbdma_glue.h"
 
 #include <vfiou_client.h>
 
@@ -41,6 +41,7 @@ struct cbdma_socket {
 	pthread_mutex_t lock; /**< of the rest: data path, control path, memory events meet */
 	struct vfiou_client *client; /**< NULL: not connected */
 	bool lost_logged;
+	bool unmap_lost; /**< the server may have memory yet that is gone here */
 };
 
 /* Log, once, that the server is gone. With the lock held. */
@@ -71,46 +72,74 @@ access_region(struct cbdma_socket *s, unsigned int region, uint64_t offset, void
 		ret = vfiou_client_read(s->client, region, offset, data, len);
 	if (ret != 0)
 		check_connection(s, ret);
-	return ret;
+	return vfiou_client_is_connected(s->client) ? ret : -ENOTCONN;
 }
 
-/* All ones, as of a device that is gone, when the server does not answer. */
-static uint64_t
-socket_read(void *opaque, uint32_t offset, unsigned int width)
+static int
+access_once(struct cbdma_socket *s, unsigned int region, uint64_t offset, void *data,
+		unsigned int len, bool is_write)
 {
-	struct cbdma_socket *s = opaque;
-	uint64_t value = 0;
 	int ret;
 
 	pthread_mutex_lock(&s->lock);
-	ret = access_region(s, VFIO_PCI_BAR0_REGION_INDEX, offset, &value, width, false);
+	ret = access_region(s, region, offset, data, len, is_write);
 	pthread_mutex_unlock(&s->lock);
-	return ret == 0 ? value : UINT64_MAX >> (64 - width * 8);
+	return ret;
 }
 
-static void
+/* A server that has hung up has taken the device away from us: it reads all ones. One that does not
+ * answer may be running it.
+ */
+static int
+socket_read(void *opaque, uint32_t offset, unsigned int width, uint64_t *value)
+{
+	int ret;
+
+	*value = 0;
+	ret = access_once(opaque, VFIO_PCI_BAR0_REGION_INDEX, offset, value, width, false);
+	if (ret != -ENOTCONN)
+		return ret;
+	*value = UINT64_MAX >> (64 - width * 8);
+	return 0;
+}
+
+static int
 socket_write(void *opaque, uint32_t offset, unsigned int width, uint64_t value)
 {
-	struct cbdma_socket *s = opaque;
+	int ret = access_once(opaque, VFIO_PCI_BAR0_REGION_INDEX, offset, &value, width, true);
 
-	pthread_mutex_lock(&s->lock);
-	access_region(s, VFIO_PCI_BAR0_REGION_INDEX, offset, &value, width, true);
-	pthread_mutex_unlock(&s->lock);
+	return ret == -ENOTCONN ? 0 : ret;
 }
 
-static void
-socket_clear_chanerr_int(void *opaque)
+static int
+socket_config_read(void *opaque, uint32_t offset, uint32_t *value)
 {
-	struct cbdma_socket *s = opaque;
-	uint32_t errors;
+	int ret = access_once(opaque, VFIO_PCI_CONFIG_REGION_INDEX, offset, value, sizeof(*value),
+		false);
 
-	pthread_mutex_lock(&s->lock);
-	/* Write 1 to clear. */
-	if (access_region(s, VFIO_PCI_CONFIG_REGION_INDEX, CBDMA_PCI_CHANERR_INT, &errors,
-			sizeof(errors), false) == 0)
-		access_region(s, VFIO_PCI_CONFIG_REGION_INDEX, CBDMA_PCI_CHANERR_INT, &errors,
-			sizeof(errors), true);
-	pthread_mutex_unlock(&s->lock);
+	if (ret != -ENOTCONN)
+		return ret;
+	*value = UINT32_MAX;
+	return 0;
+}
+
+static int
+socket_config_write(void *opaque, uint32_t offset, uint32_t value)
+{
+	int ret = access_once(opaque, VFIO_PCI_CONFIG_REGION_INDEX, offset, &value, sizeof(value),
+		true);
+
+	return ret == -ENOTCONN ? 0 : ret;
+}
+
+static int
+socket_set_bus_master(void *opaque, bool enable)
+{
+	uint16_t command = PCI_COMMAND_MEMORY | (enable ? PCI_COMMAND_MASTER : 0);
+	int ret = access_once(opaque, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command,
+		sizeof(command), true);
+
+	return ret == -ENOTCONN && !enable ? 0 : ret;
 }
 
 /* Memory: what DPDK owns, as it comes and goes. */
@@ -134,7 +163,10 @@ map_piece(struct cbdma_socket *s, const struct piece *p)
 	if (s->client != NULL)
 		ret = vfiou_client_map(s->client, p->iova, p->len, p->fd, p->offset);
 	/* An event may have come before the walk that finds all memory there is. */
-	if (ret == -EEXIST)
+	if (ret == -EEXIST && s->unmap_lost &&
+			vfiou_client_unmap(s->client, p->iova, p->len) == 0)
+		ret = vfiou_client_map(s->client, p->iova, p->len, p->fd, p->offset);
+	else if (ret == -EEXIST)
 		ret = 0;
 	if (ret != 0)
 		check_connection(s, ret);
@@ -208,6 +240,8 @@ unmap_pages(struct cbdma_socket *s, const struct rte_memseg_list *msl, void *add
 		seg = rte_mem_virt2memseg(RTE_PTR_ADD(addr, done), msl);
 		if (seg != NULL && seg->iova != RTE_BAD_IOVA)
 			ret = vfiou_client_unmap(s->client, seg->iova, msl->page_sz);
+		if (ret == -ETIMEDOUT)
+			s->unmap_lost = true;
 	}
 	check_connection(s, ret);
 	pthread_mutex_unlock(&s->lock);
@@ -322,6 +356,7 @@ connect_server(struct cbdma_socket *s)
 			rte_strerror(-ret));
 	} else {
 		s->lost_logged = false;
+		s->unmap_lost = false;
 		ret = map_doorbell(s);
 	}
 	if (ret == 0)
@@ -340,17 +375,16 @@ static int
 socket_revive(void *opaque)
 {
 	struct cbdma_socket *s = opaque;
-	bool connected;
 	uint16_t vendor;
 	int ret;
 
 	/* Asked, since nobody may have talked to it since it went. */
-	pthread_mutex_lock(&s->lock);
-	connected = access_region(s, VFIO_PCI_CONFIG_REGION_INDEX, PCI_VENDOR_ID, &vendor,
-		sizeof(vendor), false) == 0;
-	pthread_mutex_unlock(&s->lock);
-	if (connected)
-		return 0;
+	ret = access_once(s, VFIO_PCI_CONFIG_REGION_INDEX, PCI_VENDOR_ID, &vendor, sizeof(vendor),
+		false);
+	if (ret == -ETIMEDOUT)
+		CBDMA_LOG(ERR, s->name, "the server at %s does not answer", s->path);
+	if (ret == 0 || ret == -ETIMEDOUT)
+		return ret;
 	disconnect(s);
 	ret = connect_server(s);
 	if (ret != 0)
@@ -403,10 +437,13 @@ cbdma_socket_create(const char *name, const char *path, struct cbdma_bus *bus, u
 	*bus = (struct cbdma_bus){
 		.read = socket_read,
 		.write = socket_write,
-		.clear_chanerr_int = socket_clear_chanerr_int,
+		.config_read = socket_config_read,
+		.config_write = socket_config_write,
+		.set_bus_master = socket_set_bus_master,
 		.revive = socket_revive,
 		.destroy = socket_destroy,
 		.private_doorbell = true,
+		.stall_ms = CBDMA_STALL_MS,
 		.opaque = s,
 	};
 	*doorbell = s->doorbell;
