@@ -59,7 +59,7 @@ print_help(const char *name)
 	       "                   stall[:at=N], vanish[:at=N] or reset; C is one of src, dst,\n"
 	       "                   next, align, read, write, op, length, completion\n"
 	       "  --cpu N          pin the thread that runs the devices to CPU N\n"
-	       "  --idle HOW       how far that thread goes without work: spin, yield (the CPU to\n"
+	       "  --idle HOW       what that thread does without work: spin, yield (the CPU to\n"
 	       "                   others) or sleep; default sleep\n"
 	       "  --latency US     microseconds from doorbell to start, 0 to 100000; default 0.\n"
 	       "                   Drivers in emulated guests may need 200\n"

@@ -3,9 +3,9 @@
  */
 
 #include <errno.h>
-#include <sched.h>
 
 #include "dm_device_impl.h"
+#include "dm_engine.h"
 
 int
 dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops)
@@ -18,13 +18,16 @@ dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops)
 	dev->bus_master = true;
 	dev->interrupt = NULL;
 	dev->interrupt_opaque = NULL;
+	dev->engine = NULL;
 	pthread_mutex_init(&dev->lock, NULL);
+	pthread_cond_init(&dev->calm, NULL);
 	return 0;
 }
 
 void
 dm_device_fini(struct dm_device *dev)
 {
+	pthread_cond_destroy(&dev->calm);
 	pthread_mutex_destroy(&dev->lock);
 	dm_iommu_destroy(dev->iommu);
 }
@@ -40,7 +43,19 @@ dm_device_lock(struct dm_device *dev)
 void
 dm_device_unlock(struct dm_device *dev)
 {
+	if (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) == 0)
+		pthread_cond_broadcast(&dev->calm);
+	if (dev->engine != NULL)
+		dm_engine_wake(dev->engine);
 	pthread_mutex_unlock(&dev->lock);
+}
+
+void
+dm_device_set_engine(struct dm_device *dev, struct dm_engine *engine)
+{
+	dm_device_lock(dev);
+	dev->engine = engine;
+	dm_device_unlock(dev);
 }
 
 uint64_t
@@ -111,9 +126,9 @@ dm_device_burst(struct dm_device *dev, unsigned int max)
 {
 	unsigned int n = 0;
 
-	while (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) != 0)
-		sched_yield();
 	pthread_mutex_lock(&dev->lock);
+	while (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) != 0)
+		pthread_cond_wait(&dev->calm, &dev->lock);
 	if (dev->bus_master)
 		n = dev->ops->run(dev, max);
 	pthread_mutex_unlock(&dev->lock);

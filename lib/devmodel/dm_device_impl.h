@@ -53,6 +53,9 @@ struct dm_device {
 	 * count the others could wait for as long as there is work.
 	 */
 	unsigned int contenders;
+	pthread_cond_t calm; /**< there are none; the lock's */
+
+	struct dm_engine *engine; /**< that runs it; NULL: none. The lock's */
 
 	bool bus_master; /**< may read and write memory */
 	void (*interrupt)(void *opaque, unsigned int vector); /**< may be NULL */
@@ -68,7 +71,11 @@ void dm_device_fini(struct dm_device *dev);
 /** Take the lock before the thread that runs the device takes it again. */
 void dm_device_lock(struct dm_device *dev);
 
+/** Let the lock go. An engine that sleeps has a look: something may have changed. */
 void dm_device_unlock(struct dm_device *dev);
+
+/** Set which engine runs the device. When it returns, one that was set before is not used any more. */
+void dm_device_set_engine(struct dm_device *dev, struct dm_engine *engine);
 
 /** Raise an interrupt message. The lock is held. */
 void dm_device_interrupt(struct dm_device *dev, unsigned int vector);

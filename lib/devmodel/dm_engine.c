@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,18 +11,36 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "dm_device_impl.h"
 #include "dm_engine.h"
 
-/* Rounds without work after which the engine becomes less eager: some 10 us of spinning, then some
- * 100 us of yielding. What a driver does between two bursts is shorter than that.
+/* An engine without work looks on for so long before it sleeps: what a driver does between two bursts
+ * is shorter than that, and a sleep takes some 10 us at least.
  */
-#define SPIN_ROUNDS  1000
-#define YIELD_ROUNDS 200
+#define SPIN_NS 100000
 
-#define SLEEP_NS 50000
+/* Where that is in vain, so many looks have to do: about a microsecond. It is in vain when the driver
+ * shares the CPU, as it cannot ring while the engine looks: nothing came, so many times in a row. And
+ * it does harm when somebody else shares the CPU: what is spent on looking is missing from the
+ * engine's share when there is work. This shows by the engine having waited for its CPU for more than
+ * an eighth of the time. Then it keeps to brief looks for a while.
+ */
+#define SPIN_ROUNDS 16
+#define SPIN_MISSES 8
+#define WINDOW_NS   10000000ull
+#define BRIEF_NS    250000000ull
+
+/* To yield the CPU instead of sleeping gives away whole time slices, of milliseconds; but who wakes up
+ * gets it at once. The engine sleeps for an eighth of the time that it has been without work: what
+ * comes after a pause is late by so much at most.
+ */
+#define SLEEP_SHIFT  3
+#define SLEEP_MIN_NS 20000ull
+#define SLEEP_MAX_NS (DM_ENGINE_SLEEP_MAX_US * 1000ull)
 
 /* The devices that an engine runs. There are two lists: the thread reads one of them, without a lock;
  * changes are made to the other one, then the two change places.
@@ -46,6 +65,24 @@ struct dm_engine {
 	struct device_list list[2];
 	unsigned int current; /**< which list the thread reads from its next round on */
 	unsigned int round;   /**< odd while the thread is in a round */
+
+	unsigned int asleep; /**< 1: to be woken by a futex, which sets it to 0 */
+};
+
+/* What the thread knows about its idling. */
+struct idling {
+	unsigned int rounds; /**< without work */
+	bool slept;	     /**< in these rounds */
+	uint64_t since;	     /**< when they began, about */
+	uint64_t slept_cpu;  /**< CPU time of the thread when it last went to sleep */
+
+	unsigned int misses;  /**< times in a row that it looked on for SPIN_NS in vain */
+	uint64_t brief_until; /**< the time up to which it keeps to brief looks */
+
+	/* Of the time that the thread did not sleep, how much did it run? */
+	uint64_t window_start;
+	uint64_t window_cpu;
+	uint64_t window_slept;
 };
 
 /* Engines that are pinned to a CPU, to be shared. */
@@ -91,28 +128,130 @@ engine_round(struct dm_engine *engine)
 	return worked;
 }
 
+static uint64_t
+now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+/* Whether the engine had to wait for its CPU lately. */
+static bool
+cpu_is_shared(struct idling *idling, uint64_t now)
+{
+	uint64_t awake = now - idling->window_start - idling->window_slept, cpu, ran;
+
+	if (now - idling->window_start < WINDOW_NS)
+		return false;
+	cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	ran = cpu - idling->window_cpu;
+	idling->window_start = now;
+	idling->window_cpu = cpu;
+	idling->window_slept = 0;
+	return ran < awake - awake / 8;
+}
+
+/* Whether it is worth it to look on, rather than to sleep. */
+static bool
+worth_spinning(struct idling *idling, uint64_t now)
+{
+	if (idling->slept || now < idling->brief_until)
+		return false;
+	if (now - idling->since < SPIN_NS)
+		return true;
+	if (++idling->misses >= SPIN_MISSES)
+		idling->brief_until = now + BRIEF_NS;
+	return false;
+}
+
+static uint64_t
+time_to_sleep(struct idling *idling, uint64_t now)
+{
+	uint64_t cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t ns = (now - idling->since) >> SLEEP_SHIFT;
+
+	/* Who has had more of a shared CPU than the others does not get it at once when it wakes up,
+	 * but at a tick of the scheduler some time later. So leave them as much as was used.
+	 */
+	if (now < idling->brief_until && ns < cpu - idling->slept_cpu)
+		ns = cpu - idling->slept_cpu;
+	idling->slept_cpu = cpu;
+	if (ns < SLEEP_MIN_NS)
+		return SLEEP_MIN_NS;
+	return ns < SLEEP_MAX_NS ? ns : SLEEP_MAX_NS;
+}
+
+/* Sleep for a time, or until dm_engine_wake(). @return whether there is cause to be eager again. */
+static bool
+engine_sleep(struct dm_engine *engine, uint64_t ns)
+{
+	/* This thread and who wakes it exchange the same word. Whoever is second sees what the other
+	 * did before: that there is somebody to wake, or what this thread is woken for.
+	 */
+	__atomic_exchange_n(&engine->asleep, 1, __ATOMIC_ACQ_REL);
+	if (engine_round(engine)) {
+		__atomic_store_n(&engine->asleep, 0, __ATOMIC_RELAXED);
+		return true;
+	}
+	syscall(SYS_futex, &engine->asleep, FUTEX_WAIT_PRIVATE, 1,
+		&(struct timespec){.tv_nsec = ns}, NULL, 0);
+	return __atomic_exchange_n(&engine->asleep, 0, __ATOMIC_ACQ_REL) == 0;
+}
+
+/* There is work, or there may soon be. */
+static void
+idling_ends(struct idling *idling)
+{
+	if (idling->rounds > SPIN_ROUNDS && !idling->slept)
+		idling->misses = 0; /* to look on was worth it */
+	idling->rounds = 0;
+	idling->slept = false;
+}
+
+/* After a round without work. */
+static void
+engine_idle(struct dm_engine *engine, struct idling *idling)
+{
+	enum dm_idle idle = __atomic_load_n(&engine->idle, __ATOMIC_RELAXED);
+	uint64_t now;
+
+	idling->rounds++;
+	pause_cpu();
+	if (idle == DM_IDLE_SPIN || (idling->rounds % SPIN_ROUNDS != 0 && !idling->slept))
+		return;
+	now = now_ns(CLOCK_MONOTONIC);
+	if (idling->rounds == SPIN_ROUNDS) {
+		idling->since = now;
+		if (cpu_is_shared(idling, now))
+			idling->brief_until = now + BRIEF_NS;
+	}
+	if (worth_spinning(idling, now))
+		return;
+	if (idle == DM_IDLE_YIELD) {
+		sched_yield();
+		return;
+	}
+	idling->slept = true;
+	if (engine_sleep(engine, time_to_sleep(idling, now)))
+		idling_ends(idling);
+	idling->window_slept += now_ns(CLOCK_MONOTONIC) - now;
+}
+
 static void *
 engine_main(void *arg)
 {
 	struct dm_engine *engine = arg;
-	unsigned int idle_rounds = 0;
+	struct idling idling = {.window_start = now_ns(CLOCK_MONOTONIC)};
 
-	/* Without it a sleep of 50 us takes 100 us. */
+	/* Without it a sleep takes 50 us longer. */
 	prctl(PR_SET_TIMERSLACK, 1000);
 	while (!__atomic_load_n(&engine->stop, __ATOMIC_RELAXED)) {
-		enum dm_idle idle = __atomic_load_n(&engine->idle, __ATOMIC_RELAXED);
-
-		if (engine_round(engine)) {
-			idle_rounds = 0;
-		} else if (idle == DM_IDLE_SPIN || idle_rounds < SPIN_ROUNDS) {
-			idle_rounds++;
-			pause_cpu();
-		} else if (idle == DM_IDLE_YIELD || idle_rounds < SPIN_ROUNDS + YIELD_ROUNDS) {
-			idle_rounds++;
-			sched_yield();
-		} else {
-			nanosleep(&(struct timespec){.tv_nsec = SLEEP_NS}, NULL);
-		}
+		if (engine_round(engine))
+			idling_ends(&idling);
+		else
+			engine_idle(engine, &idling);
 	}
 	return NULL;
 }
@@ -231,11 +370,20 @@ dm_engine_put(struct dm_engine *engine)
 		return;
 
 	__atomic_store_n(&engine->stop, true, __ATOMIC_RELAXED);
+	dm_engine_wake(engine);
 	pthread_join(engine->thread, NULL);
 	pthread_mutex_destroy(&engine->lock);
 	free(engine->list[0].dev);
 	free(engine->list[1].dev);
 	free(engine);
+}
+
+void
+dm_engine_wake(struct dm_engine *engine)
+{
+	/* When it does not sleep: a locked instruction, on a line that nobody else writes then. */
+	if (__atomic_exchange_n(&engine->asleep, 0, __ATOMIC_ACQ_REL) != 0)
+		syscall(SYS_futex, &engine->asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 void
@@ -254,8 +402,9 @@ engine_publish(struct dm_engine *engine)
 	round = __atomic_load_n(&engine->round, __ATOMIC_SEQ_CST);
 	if (round % 2 == 0)
 		return;
+	/* A sleep lets it get on where it shares this CPU. A round takes some 100 us at most. */
 	while (__atomic_load_n(&engine->round, __ATOMIC_ACQUIRE) == round)
-		sched_yield();
+		nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
 }
 
 static int
@@ -291,6 +440,8 @@ dm_engine_attach(struct dm_engine *engine, struct dm_device *dev)
 		engine_publish(engine);
 	}
 	pthread_mutex_unlock(&engine->lock);
+	if (ret == 0)
+		dm_device_set_engine(dev, engine);
 	return ret;
 }
 
@@ -300,6 +451,7 @@ dm_engine_detach(struct dm_engine *engine, struct dm_device *dev)
 	struct device_list *now, *next;
 	size_t i, at;
 
+	dm_device_set_engine(dev, NULL);
 	pthread_mutex_lock(&engine->lock);
 	now = &engine->list[engine->current];
 	next = &engine->list[engine->current ^ 1];

@@ -17,11 +17,27 @@
 
 #define DM_CPU_ANY (-1) /**< an engine of its own, which is not pinned */
 
-/** How far an engine without work goes: each step costs less CPU and adds latency. */
+/** The longest that an engine without work sleeps between two looks at its doorbells, microseconds. */
+#define DM_ENGINE_SLEEP_MAX_US 4000
+
+/** What an engine does that finds no work. */
 enum dm_idle {
-	DM_IDLE_SPIN,  /**< polls without a pause longer than a few cycles */
-	DM_IDLE_YIELD, /**< then gives the CPU to whoever wants it */
-	DM_IDLE_SLEEP, /**< then sleeps 50 us between two polls */
+	/** Polls without a pause. For a CPU that nobody else wants. */
+	DM_IDLE_SPIN,
+
+	/**
+	 * Polls without a sleep, but after some 100 us it gives the CPU to others now and then. When
+	 * they take it, it comes back after a time slice, which is milliseconds.
+	 */
+	DM_IDLE_YIELD,
+
+	/**
+	 * Polls on for some 100 us, or less where it shares its CPU, then sleeps between two polls: for
+	 * an eighth of the time that it has been without work (on a shared CPU also for the time that
+	 * it took of it), at most DM_ENGINE_SLEEP_MAX_US. An access to a register of one of its devices
+	 * wakes it at once, and so does dm_engine_wake().
+	 */
+	DM_IDLE_SLEEP,
 };
 
 struct dm_engine;
@@ -42,6 +58,13 @@ int dm_engine_get(int cpu, enum dm_idle idle, struct dm_engine **engine);
 
 /** Give back what dm_engine_get() gave; the last one ends the thread. */
 void dm_engine_put(struct dm_engine *engine);
+
+/**
+ * Have an engine that sleeps look at its doorbells now. Whoever rings one by a plain store may call it
+ * afterwards, when it takes long, say. Does not sleep; cheap when the engine is awake. May be called
+ * from any thread.
+ */
+void dm_engine_wake(struct dm_engine *engine);
 
 /**
  * Have the engine wait, before each burst, this long after it has seen that there is work; less than

@@ -3,11 +3,14 @@
  */
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +41,54 @@ __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*mai
 		void *arg)
 {
 	return create_result != 0 ? create_result : __real_pthread_create(thread, attr, main, arg);
+}
+
+/* The engine's sleeps are looked at as well; and they can be made so long that nothing but being woken
+ * ends one.
+ */
+static atomic_uint sleeps;
+static atomic_ullong longest_sleep, shortest_sleep;
+static atomic_bool sleep_for_ever;
+static atomic_bool in_sleep;
+static void (*_Atomic before_sleep)(void);
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+
+long
+__wrap_syscall(long number, ...)
+{
+	const struct timespec *timeout;
+	struct timespec stretched;
+	void (*hook)(void);
+	uint64_t ns;
+	va_list ap;
+	long a[6];
+	int i;
+
+	va_start(ap, number);
+	for (i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	if (number != SYS_futex || a[1] != FUTEX_WAIT_PRIVATE)
+		return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+
+	timeout = (const struct timespec *)a[3];
+	ns = timeout->tv_sec * 1000000000ull + timeout->tv_nsec;
+	if (ns > longest_sleep)
+		longest_sleep = ns;
+	if (ns < shortest_sleep)
+		shortest_sleep = ns;
+	sleeps++;
+	hook = atomic_exchange(&before_sleep, NULL);
+	if (hook != NULL)
+		hook();
+	stretched = *timeout;
+	if (sleep_for_ever) {
+		stretched.tv_sec = 3600;
+		in_sleep = true;
+	}
+	return __real_syscall(number, a[0], a[1], a[2], &stretched, NULL, 0);
 }
 
 /* A rig whose doorbell is a word in memory, as a driver has it. */
@@ -126,6 +177,7 @@ struct thread_facts {
 	cpu_set_t cpus;
 	uint64_t blocked;  /**< signals */
 	uint64_t switches; /**< how often it went to sleep */
+	clockid_t clock;   /**< its CPU time */
 };
 
 /* Count the threads of this process with a name; *facts are those of the last one. */
@@ -147,6 +199,9 @@ find_threads(const char *name, struct thread_facts *facts)
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, "Name:\t", 6) == 0 && strcmp(line + 6, name) == 0) {
 			found++;
+			/* As pthread_getcpuclockid() makes it, for a thread of which but the id is known. */
+			if (facts != NULL)
+				facts->clock = (clockid_t)(~(unsigned int)tid << 3 | 6);
 			if (facts != NULL)
 				assert_int_equal(sched_getaffinity(tid, sizeof(facts->cpus),
 							 &facts->cpus), 0);
@@ -391,6 +446,207 @@ test_idle(void **state)
 	dm_engine_put(a);
 }
 
+/* Wait until the engine sleeps for ever, and take note that it will not be for ever. */
+static void
+wait_for_sleep(void)
+{
+	const uint64_t deadline = now_ns() + 20000000000ull;
+
+	while (!atomic_exchange(&in_sleep, false)) {
+		usleep(100);
+		assert_true(now_ns() < deadline);
+	}
+}
+
+/* The longer an engine idles, the longer it sleeps, to a bound. */
+static void
+test_back_off(void **state)
+{
+	const uint64_t bound = DM_ENGINE_SLEEP_MAX_US * 1000, deadline = now_ns() + 20000000000ull;
+	struct dm_engine *engine;
+	unsigned int n;
+
+	(void)state;
+	sleeps = 0;
+	longest_sleep = 0;
+	shortest_sleep = UINT64_MAX;
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
+	while (longest_sleep < bound) {
+		usleep(100);
+		assert_true(now_ns() < deadline);
+	}
+	assert_true(shortest_sleep < bound / 4);
+	/* There it stays. */
+	n = sleeps;
+	shortest_sleep = UINT64_MAX;
+	while (sleeps < n + 10)
+		usleep(100);
+	assert_int_equal(shortest_sleep, bound);
+	assert_int_equal(longest_sleep, bound);
+	dm_engine_put(engine);
+}
+
+/* Less than 1 % of a CPU. Best of some: what the CPU does meanwhile for others counts here as well. */
+static void
+test_idle_cost(void **state)
+{
+	struct dm_engine *engine;
+	struct thread_facts facts = {0};
+	struct timespec cpu;
+	uint64_t start, took, least = UINT64_MAX, n;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
+	assert_int_equal(find_threads("dm-engine/any", &facts), 1);
+	usleep(50000); /* until it sleeps as long as it may */
+	for (i = 0; i < 20 && least >= 1000000; i++) {
+		assert_int_equal(clock_gettime(facts.clock, &cpu), 0);
+		start = cpu.tv_sec * 1000000000ull + cpu.tv_nsec;
+		n = sleeps;
+		usleep(100000);
+		assert_true(sleeps - n < 50);
+		assert_int_equal(clock_gettime(facts.clock, &cpu), 0);
+		took = cpu.tv_sec * 1000000000ull + cpu.tv_nsec - start;
+		if (took < least)
+			least = took;
+	}
+	assert_true(least < 1000000);
+	dm_engine_put(engine);
+}
+
+/* What is rung by a store alone is seen when the engine looks next; dm_engine_wake() makes that now. */
+static void
+test_wake(void **state)
+{
+	struct dm_engine *engine;
+	struct live_rig live;
+	unsigned int i, soon = 0;
+	uint64_t start;
+
+	(void)state;
+	live_create(&live);
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
+	assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
+	for (i = 0; i < 10; i++) {
+		usleep(50000);
+		start = now_ns();
+		live_run(&live, 1);
+		soon += now_ns() - start < 2000ull * DM_ENGINE_SLEEP_MAX_US;
+	}
+	assert_true(soon >= 5); /* not all: other threads want the CPU, too */
+
+	sleep_for_ever = true;
+	for (i = 0; i < 10; i++) {
+		wait_for_sleep();
+		live_ring(&live, 1);
+		usleep(2 * DM_ENGINE_SLEEP_MAX_US);
+		assert_true(dm_device_pending(live.rig.dev));
+		dm_engine_wake(engine);
+		live_wait(&live, live.rig.count - 1);
+		/* Woken for nothing it sleeps again. */
+		wait_for_sleep();
+		dm_engine_wake(engine);
+	}
+	/* What comes is looked at, and what goes takes no harm. */
+	wait_for_sleep();
+	dm_engine_detach(engine, live.rig.dev);
+	live_ring(&live, 1);
+	assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
+	live_wait(&live, live.rig.count - 1);
+	wait_for_sleep();
+	dm_engine_detach(engine, live.rig.dev);
+	dm_engine_put(engine);
+	sleep_for_ever = false;
+	live_destroy(&live);
+}
+
+static struct rig *rung_late;
+
+static void
+ring_late(void)
+{
+	rig_ring(rung_late, 1);
+}
+
+/* Registers wake the engine: also when one is written between its last look and its sleep. */
+static void
+test_registers_wake(void **state)
+{
+	struct dm_cbdma_config config = {0};
+	struct dm_engine *engine;
+	struct rig rig;
+	unsigned int i;
+
+	(void)state;
+	rig_create(&rig, &config);
+	rig_copies(&rig, 0, RIG_RING_SIZE);
+	rig_start(&rig);
+	rung_late = &rig;
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
+	assert_int_equal(dm_engine_attach(engine, rig.dev), 0);
+	sleep_for_ever = true;
+	for (i = 0; i < 10; i++) {
+		const uint64_t deadline = now_ns() + 20000000000ull;
+		const unsigned int count = rig.count;
+
+		wait_for_sleep();
+		if (i % 2 == 0) {
+			rig_ring(&rig, 1);
+		} else {
+			before_sleep = ring_late;
+			dm_engine_wake(engine);
+		}
+		while ((__atomic_load_n((uint64_t *)(rig.mem + RIG_WORD), __ATOMIC_ACQUIRE) &
+				CBDMA_CHANSTS_DESC_MASK) != rig_desc_iova(count)) {
+			usleep(100);
+			assert_true(now_ns() < deadline);
+		}
+	}
+	dm_engine_detach(engine, rig.dev);
+	dm_engine_put(engine);
+	sleep_for_ever = false;
+	rig_destroy(&rig);
+}
+
+/* A driver that polls on the engine's own CPU: each round takes microseconds, not a time slice. */
+static void
+test_shared_cpu(void **state)
+{
+	const int cpu = some_cpu();
+	struct dm_engine *engine;
+	struct live_rig live;
+	cpu_set_t all, one;
+	unsigned int i, attempt;
+	uint64_t start, took, least = UINT64_MAX;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	live_create(&live);
+	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &engine), 0);
+	assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
+	for (attempt = 0; attempt < 5; attempt++) {
+		start = now_ns();
+		for (i = 0; i < 100; i++) {
+			live_ring(&live, 10);
+			while ((live_word(&live) & CBDMA_CHANSTS_DESC_MASK) !=
+					rig_desc_iova(live.rig.count - 1))
+				assert_true(now_ns() - start < 20000000000ull);
+		}
+		took = now_ns() - start;
+		if (took < least)
+			least = took;
+	}
+	assert_true(least / 100 < 1000000);
+	dm_engine_detach(engine, live.rig.dev);
+	dm_engine_put(engine);
+	live_destroy(&live);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
 /* A device that halts with work announced is no reason to spin or to starve others. */
 static void
 test_halted(void **state)
@@ -621,6 +877,7 @@ test_contenders(void **state)
 	usleep(20000);
 	assert_int_equal(live_word(&live), 0);
 	__atomic_store_n(&live.rig.dev->contenders, 0, __ATOMIC_RELAXED);
+	(void)rig_state(&live.rig); /* who is the last to let the lock go tells it */
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(live_word(&live), rig_desc_iova(9) | CBDMA_CHANSTS_IDLE);
 	live_destroy(&live);
@@ -664,6 +921,11 @@ main(void)
 		cmocka_unit_test(test_attach_no_memory),
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_back_off),
+		cmocka_unit_test(test_idle_cost),
+		cmocka_unit_test(test_wake),
+		cmocka_unit_test(test_registers_wake),
+		cmocka_unit_test(test_shared_cpu),
 		cmocka_unit_test(test_latency),
 		cmocka_unit_test(test_halted),
 		cmocka_unit_test(test_several_devices),
