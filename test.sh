@@ -174,7 +174,7 @@ export TOP DRIVER_SDK
 export -f build sanitized_build installs lists_pci_ids debian13_build debian13_tests \
 	fewer_instructions
 
-check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
+check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/*.sh \
 	test/*.sh test/bench/*.sh test/shell/*.sh test/vfio_user/*.sh test/guest/init
 check "doc: Sphinx" sphinx-build -q -W doc build/doc
 check "doc: Doxygen" doxygen doc/Doxyfile
@@ -208,6 +208,7 @@ check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf
 check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 	test/perf.sh 1 config/dma-perf/sg.ini
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
+check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
 check "guests: Linux's ioatdma, DPDK's dma_ioat, dma_cbdma" test/guest.sh
 
 echo "$passed passed, $failed failed, $skipped skipped"

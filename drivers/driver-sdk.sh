@@ -45,7 +45,7 @@ if headers_compile 2>/dev/null; then
 	exit
 fi
 
-source=$(dpkg-query -W -f '${source:Package}=${source:Version}' libdpdk-dev)
+source=$(source_of libdpdk-dev)
 dpkg-query -S "$(pkg-config --variable=pcfiledir libdpdk)/libdpdk.pc" >/dev/null 2>&1 ||
 	die "DPDK $version was not installed from a package and lacks its driver SDK headers" \
 		"build it with -Denable_driver_sdk=true, or set PKG_CONFIG_PATH to another one"
@@ -56,41 +56,12 @@ if [ "$(cat "$dir/VERSION" 2>/dev/null)" = "$source" ] && headers_compile -I "$d
 	exit
 fi
 
-# The machine's own package sources, as sources of source packages, in a place of their own.
 work=$(mktemp -d)
 at_exit "rm -rf '$work'"
-mkdir -p "$work/sources" "$work/lists/partial"
-etc=$(apt-config shell d Dir::Etc/d | sed "s/^d='\(.*\)'$/\1/")
-shopt -s nullglob
-for file in "${etc%/}/sources.list" "${etc%/}"/sources.list.d/*.list; do
-	[ -e "$file" ] || continue
-	sed -n 's/^[[:space:]]*deb[[:space:]]/deb-src /p' "$file" >"$work/sources/${file##*/}.list"
-done
-for file in "${etc%/}"/sources.list.d/*.sources; do
-	sed 's/^Types:.*/Types: deb-src/I' "$file" >"$work/sources/${file##*/}"
-done
-apt_options=(
-	-q
-	-o "Dir::Etc::SourceList=/dev/null"
-	-o "Dir::Etc::SourceParts=$work/sources"
-	-o "Dir::State::Lists=$work/lists"
-	-o "APT::Sandbox::User=$(id -un)"
-)
 cd "$work"
-
-say "looking for the source package $source"
-run apt-get "${apt_options[@]}" update >update.log 2>&1 ||
-	say "some package sources do not answer: $(grep '^[EW]:' update.log | head -n 1)"
-
-say "downloading and unpacking it"
-if ! run apt-get "${apt_options[@]}" source --only-source "$source" >source.log 2>&1; then
-	grep '^E:' source.log >&2 || true
-	die "this machine's package sources do not hold the source package $source" \
-		"they hold: $(apt-cache "${apt_options[@]}" madison "${source%%=*}" |
-			awk '{ print $3 }' | sort -u | xargs) (nothing: none at all)" \
-		"if they hold a newer one: apt-get install --only-upgrade libdpdk-dev" \
-		"else give the headers of a DPDK $version tree: meson setup ... -Ddriver_sdk=DIR"
-fi
+unpack_source "$source" || die "no source package $source, see above" \
+	"if there is a newer one: apt-get install --only-upgrade libdpdk-dev" \
+	"else give the headers of a DPDK $version tree: meson setup ... -Ddriver_sdk=DIR"
 
 mkdir headers
 for header in $HEADERS; do

@@ -90,6 +90,51 @@ need_packages()
 		die "cannot install ${missing[*]}" "see the lines above"
 }
 
+# source_of PACKAGE: the source package that the installed PACKAGE was made of, NAME=VERSION.
+source_of()
+{
+	dpkg-query -W -f '${source:Package}=${source:Version}' "$1"
+}
+
+# unpack_source NAME=VERSION: in the current directory, which is a new one. The machine's own package
+# sources are asked, as sources of source packages, with lists in a place of their own.
+unpack_source()
+{
+	local source=$1 apt=$PWD/apt etc file options
+
+	mkdir -p "$apt/sources" "$apt/lists/partial"
+	etc=$(apt-config shell d Dir::Etc/d | sed "s/^d='\(.*\)'$/\1/")
+	for file in "${etc%/}/sources.list" "${etc%/}"/sources.list.d/*.list; do
+		[ -e "$file" ] || continue
+		sed -n 's/^[[:space:]]*deb[[:space:]]/deb-src /p' "$file" >"$apt/sources/${file##*/}.list"
+	done
+	for file in "${etc%/}"/sources.list.d/*.sources; do
+		[ -e "$file" ] || continue
+		sed 's/^Types:.*/Types: deb-src/I' "$file" >"$apt/sources/${file##*/}"
+	done
+	options=(
+		-q
+		-o "Dir::Etc::SourceList=/dev/null"
+		-o "Dir::Etc::SourceParts=$apt/sources"
+		-o "Dir::State::Lists=$apt/lists"
+		-o "APT::Sandbox::User=$(id -un)"
+	)
+
+	say "looking for the source package $source"
+	run apt-get "${options[@]}" update >"$apt/log" 2>&1 ||
+		say "some package sources do not answer: $(grep '^[EW]:' "$apt/log" | head -n 1)"
+	say "downloading and unpacking it"
+	if ! run apt-get "${options[@]}" source --only-source "$source" >"$apt/log" 2>&1; then
+		grep '^E:' "$apt/log" >&2 || true
+		echo "this machine's package sources do not hold the source package $source; they hold:" \
+			"$(apt-cache "${options[@]}" madison "${source%%=*}" | awk '{ print $3 }' |
+				sort -u | xargs) (nothing: none at all)" >&2
+		rm -r "$apt"
+		return 1
+	fi
+	rm -r "$apt"
+}
+
 # make_run_dir: sets RUN_DIR, a folder for this run that no folder above is world-writable (EAL
 # loads no plugin below one that is). EAL keeps its runtime files there too.
 RUN_DIR=

@@ -33,6 +33,10 @@
 static struct {
 	uint64_t ops, seed;
 	unsigned int seconds;
+	/* One that is there, not a model made here. No faults then: hardware has none to inject, and
+	 * what is no memory for a model may be somebody's on it.
+	 */
+	const char *device;
 	bool step;
 } option = {.ops = UINT64_MAX};
 
@@ -110,6 +114,14 @@ create(void)
 	char args[64];
 	int ret;
 
+	if (option.device != NULL) {
+		dev_id = rte_dma_get_dev_id_by_name(option.device);
+		if (dev_id < 0)
+			fail("there is no DMA device %s", option.device);
+		max_len = 1u << 20; /* what hardware has, as far as anybody knows */
+		start();
+		return;
+	}
 	snprintf(args, sizeof(args), "version=3.%u,xfercap=%u,%s%s", soak_random(5), cap,
 		option.step ? "step=1" : "idle=", option.step ? "" : idle[soak_random(RTE_DIM(idle))]);
 	ret = rte_vdev_init(NAME, args);
@@ -118,6 +130,14 @@ create(void)
 	dev_id = rte_dma_get_dev_id_by_name(NAME);
 	max_len = 1u << cap;
 	start();
+}
+
+static void
+clear_injected(void)
+{
+	memset(injected, 0, sizeof(injected));
+	if (option.device == NULL)
+		rte_pmd_cbdma_inject(dev_id, "none");
 }
 
 static struct soak_op *
@@ -139,7 +159,7 @@ restart(void)
 	if (stats.completed > stats.submitted || stats.errors > stats.completed)
 		fail("statistics: submitted %" PRIu64 " completed %" PRIu64 " errors %" PRIu64,
 			stats.submitted, stats.completed, stats.errors);
-	if (chance(10))
+	if (chance(10) && option.device == NULL)
 		rte_pmd_cbdma_inject(dev_id, "stall");
 	ret = rte_dma_stop(dev_id);
 	if (ret != 0)
@@ -148,10 +168,9 @@ restart(void)
 		soak_failed(op_at(i));
 	if (soak_check_all() != 0)
 		fail("memory differs after stop");
-	memset(injected, 0, sizeof(injected));
-	rte_pmd_cbdma_inject(dev_id, "none");
+	clear_injected();
 	total.restarts++;
-	if (!chance(10)) {
+	if (!chance(10) || option.device != NULL) {
 		start();
 		return;
 	}
@@ -213,8 +232,8 @@ random_op(struct soak_op *op)
 	op->kind = soak_random(3);
 	op->len = random_len();
 	op->pattern = (uint64_t)soak_random(UINT32_MAX) << 32 | soak_random(UINT32_MAX);
-	op->bad_src = op->kind != SOAK_FILL && chance(2000);
-	op->bad_dst = chance(4000) && !op->bad_src;
+	op->bad_src = op->kind != SOAK_FILL && chance(2000) && option.device == NULL;
+	op->bad_dst = chance(4000) && !op->bad_src && option.device == NULL;
 	op->nb_src = op->kind == SOAK_FILL ? 0 : 1;
 	op->nb_dst = 1;
 	op->src[0].len = op->dst[0].len = op->len;
@@ -372,8 +391,7 @@ other_memory(void)
 	if (rte_dma_fill(dev_id, 0, 0x42, rte_malloc_virt2iova(mem), 1,
 				RTE_DMA_OP_FLAG_SUBMIT) != next_idx)
 		fail("enqueue");
-	memset(injected, 0, sizeof(injected));
-	rte_pmd_cbdma_inject(dev_id, "none");
+	clear_injected();
 	for (last_progress = rte_get_timer_cycles(); n == 0 && !has_error;) {
 		if (option.step)
 			rte_pmd_cbdma_step(dev_id, 1);
@@ -409,7 +427,7 @@ soak(void)
 			rte_pmd_cbdma_step(dev_id, soak_random(chance(4) ? 2000 : 40));
 		if (chance(2))
 			poll_and_watch();
-		if (chance(5000))
+		if (chance(5000) && option.device == NULL)
 			inject();
 		if (chance(20000))
 			other_memory();
@@ -439,10 +457,13 @@ static void
 usage(const char *name)
 {
 	printf("usage: %s [EAL arguments] -- [--seconds S] [--ops N] [--seed N] [--step]\n"
+	       "       [--device NAME]\n"
 	       "  --seconds S  stop after S seconds (without this and --ops: 60)\n"
 	       "  --ops N      stop after N operations\n"
 	       "  --seed N     what random numbers start from; with --step the run replays exactly\n"
-	       "  --step       run the device in this thread, not in an engine's\n", name);
+	       "  --step       run the device in this thread, not in an engine's\n"
+	       "  --device NAME  a DMA device that EAL found, and no faults (without this: models)\n",
+	       name);
 }
 
 static int
@@ -450,7 +471,7 @@ parse(int argc, char **argv)
 {
 	static const struct option options[] = {{"seconds", required_argument, NULL, 's'},
 		{"ops", required_argument, NULL, 'o'}, {"seed", required_argument, NULL, 'r'},
-		{"step", no_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+		{"step", no_argument, NULL, 't'}, {"device", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	optind = 1;
@@ -468,13 +489,16 @@ parse(int argc, char **argv)
 		case 't':
 			option.step = true;
 			break;
+		case 'd':
+			option.device = optarg;
+			break;
 		default:
 			return -1;
 		}
 	}
 	if (option.seconds == 0 && option.ops == UINT64_MAX)
 		option.seconds = 60;
-	return optind == argc ? 0 : -1;
+	return optind == argc && !(option.step && option.device != NULL) ? 0 : -1;
 }
 
 int
@@ -508,7 +532,10 @@ main(int argc, char **argv)
 		rte_eal_iova_mode() == RTE_IOVA_PA ? "PA" : "VA");
 	create();
 	soak();
-	rte_vdev_uninit(NAME);
+	if (option.device == NULL)
+		rte_vdev_uninit(NAME);
+	else
+		rte_dma_stop(dev_id);
 	printf("\nsoak: passed: %" PRIu64 " operations, %.2f GB, %" PRIu64 " failed as they should, %" PRIu64
 		" faults injected, %" PRIu64 " restarts\n", total.ops, total.bytes / 1e9, total.failed,
 		total.injected, total.restarts);
