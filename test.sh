@@ -176,6 +176,7 @@ export -f build sanitized_build installs lists_pci_ids debian13_build debian13_t
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/driver-sdk.sh \
 	test/*.sh test/bench/*.sh test/shell/*.sh test/vfio_user/*.sh test/guest/init
+check "scripts: hugepages are given back" test/hugepages.sh
 check "doc: Sphinx" sphinx-build -q -W doc build/doc
 check "doc: Doxygen" doxygen doc/Doxyfile
 check "build: gcc" build gcc gcc

@@ -4,6 +4,7 @@
 
 #include "start.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +24,12 @@
 #define HUGE_BYTES    (64u << 20) /* of memory in hugepages to start with */
 
 #ifdef WITH_MODEL
+#include <rte_pmd_cbdma.h>
+
 #define DEFAULT_DEVICE "dma_cbdma0"
+
+/* A library from which nothing is taken would not be linked. */
+static int (*const driver)(int16_t, const char *) __attribute__((used)) = rte_pmd_cbdma_inject;
 #else
 #define DEFAULT_DEVICE "dma_skeleton0"
 #endif
@@ -116,14 +122,29 @@ leave_others_alone(void)
 		add("%s", "--no-pci");
 }
 
+/* Unless an argument names it. */
+static void
+add_device(const char *device)
+{
+	char *name = strndup(device, strcspn(device, ","));
+	struct rte_pci_addr address;
+	bool named = false;
+	int i;
+
+	if (name == NULL)
+		return;
+	for (i = 1; i < nb_arguments; i++)
+		named |= strstr(arguments[i], name) != NULL;
+	if (!named)
+		add(rte_pci_addr_parse(name, &address) == 0 ? "--allow=%s" : "--vdev=%s", device);
+	free(name);
+}
+
 static void
 choose_arguments(char *program, const char *const *devices, unsigned int nb_devices)
 {
 	static const char *const model[] = {DEFAULT_DEVICE};
-	struct rte_pci_addr address;
-	bool pci = false;
 	unsigned int i;
-	char *name;
 
 	add("%s", program);
 	add("%s", "--in-memory");
@@ -136,18 +157,13 @@ choose_arguments(char *program, const char *const *devices, unsigned int nb_devi
 		devices = model;
 		nb_devices = 1;
 	}
-	for (i = 0; i < nb_devices; i++) {
-		name = strndup(devices[i], strcspn(devices[i], ","));
-		if (name != NULL && rte_pci_addr_parse(name, &address) == 0) {
-			add("--allow=%s", devices[i]);
-			pci = true;
-		} else {
-			add("--vdev=%s", devices[i]);
-		}
-		free(name);
-	}
-	if (!pci)
+	for (i = 0; i < nb_devices; i++)
+		add_device(devices[i]);
+	/* A model needs no physical addresses, in which memory is in small pieces. */
+	if (!given("--allow")) {
 		add("%s", "--no-pci");
+		add("%s", "--iova-mode=va");
+	}
 }
 
 /* What EAL said, for what it does not tell by an error number. */
@@ -184,7 +200,8 @@ what_to_do(void)
 	for (i = 0; i < RTE_DIM(causes); i++)
 		if (strstr(said, causes[i].saying) != NULL)
 			return causes[i].to_do;
-	return "see --help, and above what EAL says";
+	return rte_errno == ENODEV ? "a device that was named is not there, or there is no driver for it" :
+		"see --help, and above what EAL says";
 }
 
 /* EAL goes on without a device that it could not make. */
@@ -255,9 +272,9 @@ start_eal(int argc, char **argv, const char *const *devices, unsigned int nb_dev
 	if (argc > 1) {
 		for (i = 0; i < argc; i++)
 			add("%s", argv[i]);
-		leave_others_alone();
 		for (i = 0; i < (int)nb_devices; i++)
-			add(strchr(devices[i], ':') != NULL ? "--allow=%s" : "--vdev=%s", devices[i]);
+			add_device(devices[i]);
+		leave_others_alone();
 	} else {
 		choose_arguments(argv[0], devices, nb_devices);
 	}

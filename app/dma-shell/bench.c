@@ -519,8 +519,9 @@ bench(const struct args *a, int16_t id)
 		if (b->plot != NULL)
 			ret = make_plot(b);
 	}
-	if (b->csv != NULL)
-		fclose(b->csv);
+	if (b->csv != NULL && (ferror(b->csv) + fclose(b->csv)) != 0 && ret == 0)
+		ret = shell_error(-EIO, "'%s' could not be written completely",
+			option_str(a, "csv", ""));
 	give_devices_back(b);
 	free(b->lane);
 	free(b);

@@ -138,8 +138,10 @@ dma_memory_alloc(struct dma_memory *mem, uint64_t size, int numa, uint64_t page)
 	if (mem->mz == NULL)
 		return shell_error(-rte_errno,
 			"cannot allocate %" PRIu64 " bytes in one piece: %s; 'show memory' tells what is "
-			"left, dpdk-hugepages.py --setup reserves more%s", size,
-			rte_strerror(rte_errno), rte_eal_iova_mode() == RTE_IOVA_PA ?
+			"left, %s%s", size, rte_strerror(rte_errno), !rte_eal_has_hugepages() ?
+			"the EAL option -m MEGABYTES gives more without hugepages" :
+			"dpdk-hugepages.py --setup reserves more",
+			rte_eal_iova_mode() == RTE_IOVA_PA ?
 			"; with the EAL option --iova-mode=va it need not be physically in one piece" :
 			"");
 	mem->va = mem->mz->addr;

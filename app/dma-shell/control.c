@@ -59,6 +59,14 @@ command_length(const char *line)
 }
 
 int
+shell_flush(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return shell_error(-EIO, "the output cannot be written: %s", strerror(errno));
+}
+
+int
 shell_run_line(const char *line)
 {
 	char command[LINE_SIZE];
@@ -73,7 +81,8 @@ shell_run_line(const char *line)
 		command[len] = '\0';
 		out_command();
 		ret = grammar_run(command);
-		fflush(stdout);
+		if (ret == 0)
+			ret = shell_flush();
 		if (line[len] == '\0')
 			break;
 		line += len + 1;

@@ -4,6 +4,7 @@
  * Devices: what the user set for each, and their life: start, stop, reset, close, attach, detach.
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -472,8 +473,9 @@ cmd_attach(const struct args *a)
 	ret = rte_dev_probe(a->w[1].str);
 	if (ret != 0)
 		return shell_error(ret,
-			"cannot attach '%s': %s; expected a vdev (dma_skeleton1,lcore=2) or a PCI "
-			"address that a driver is loaded for", a->w[1].str, strerror(-ret));
+			"cannot attach '%s': no driver that is loaded takes it, or it refuses: see "
+			"above; expected a vdev (dma_skeleton1,lcore=2) or a PCI address; 'load driver "
+			"FILE' loads a driver", a->w[1].str);
 	if (rte_dma_count_avail() == before)
 		return shell_error(-ENODEV, "'%s' is attached, but is no DMA device", a->w[1].str);
 	for (id = 0; id < RTE_DMADEV_DEFAULT_MAX; id++) {
@@ -485,6 +487,15 @@ cmd_attach(const struct args *a)
 		out_str("name", "%s", devices[id].name);
 		out_line();
 	}
+	return 0;
+}
+
+int
+cmd_load_driver(const struct args *a)
+{
+	/* Its constructors register it, as they do for EAL's -d. */
+	if (dlopen(a->w[2].str, RTLD_NOW) == NULL)
+		return shell_error(-EINVAL, "cannot load '%s': %s", a->w[2].str, dlerror());
 	return 0;
 }
 

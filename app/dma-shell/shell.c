@@ -54,6 +54,7 @@ const struct command shell_commands[] = {
 	{ "close device DEV", "give it back to DPDK", cmd_close_device },
 	{ "attach WORD", "a vdev with arguments (dma_skeleton1,lcore=1), a PCI address",
 		cmd_attach },
+	{ "load driver FILE", "a DPDK driver, for 'attach'", cmd_load_driver },
 	{ "detach DEV", "take it off its bus", cmd_detach },
 
 	{ "alloc NAME SIZE [pattern WORD] [numa NUM] [page SIZE]", "a buffer that devices reach",

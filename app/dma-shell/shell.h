@@ -113,6 +113,8 @@ void shell_fini(void);
 int shell_run_line(const char *line);
 int shell_run_file(const char *path);
 int shell_run_stream(FILE *f, const char *name);
+/** What was printed has arrived; else the negative errno, after a message. */
+int shell_flush(void);
 int terminal_run(void);
 /** A key from the terminal, waiting up to ms; 0 when none came. */
 int terminal_key(unsigned int ms);
@@ -286,6 +288,7 @@ int cmd_reset_device(const struct args *a);
 int cmd_close_device(const struct args *a);
 int cmd_attach(const struct args *a);
 int cmd_detach(const struct args *a);
+int cmd_load_driver(const struct args *a);
 
 int cmd_alloc(const struct args *a);
 int cmd_free(const struct args *a);

@@ -217,7 +217,8 @@ word_list(const char *word, size_t len, union word *out)
 static int
 word_file(const char *word, size_t len, union word *out)
 {
-	if (len >= SHELL_WORD_SIZE)
+	/* "load driver" is a command; a file of that name is "./driver". */
+	if (len >= SHELL_WORD_SIZE || (len == 6 && strncmp(word, "driver", len) == 0))
 		return -EINVAL;
 	strlcpy(out->str, word, len + 1);
 	return 0;
