@@ -495,9 +495,10 @@ make_plot(const struct bench *b)
 	return plot(b->plot, title, b->row, b->nb_rows);
 }
 
-static int
-bench(const struct args *a, int16_t id)
+int
+cmd_bench(const struct args *a)
 {
+	const int16_t id = a->optional != NULL ? a->optional->dev.id : device_first();
 	struct bench *b = calloc(1, sizeof(*b));
 	unsigned int i;
 	int ret;
@@ -526,16 +527,4 @@ bench(const struct args *a, int16_t id)
 	free(b->lane);
 	free(b);
 	return ret != 0 ? ret : shell.interrupted ? -EINTR : 0;
-}
-
-int
-cmd_bench(const struct args *a)
-{
-	return bench(a, device_first());
-}
-
-int
-cmd_bench_device(const struct args *a)
-{
-	return bench(a, a->w[1].dev.id);
 }

@@ -142,9 +142,11 @@ look(double seconds, enum show show)
 	fflush(stdout);
 }
 
-static int
-watch(double interval, uint64_t count)
+int
+cmd_watch(const struct args *a)
 {
+	const double interval = a->optional != NULL ? a->optional->real : 1;
+	uint64_t count = option_num(a, "count", 0);
 	const bool screen = shell.interactive && isatty(STDOUT_FILENO) && !shell.json;
 	uint64_t before = rte_rdtsc(), now;
 	int key = 0;
@@ -171,16 +173,4 @@ watch(double interval, uint64_t count)
 			break;
 	}
 	return shell.interrupted ? -EINTR : 0;
-}
-
-int
-cmd_watch(const struct args *a)
-{
-	return watch(1, option_num(a, "count", 0));
-}
-
-int
-cmd_watch_interval(const struct args *a)
-{
-	return watch(a->w[1].real, option_num(a, "count", 0));
 }
