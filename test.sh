@@ -120,6 +120,23 @@ installs()
 	find "$root" -name '*.pc' | grep .
 }
 
+# Without the libraries, with Python that lacks a module, with another one first in PATH.
+setup_says_what_is_missing()
+{
+	local dir=$TOP/build/missing
+
+	rm -rf "$dir"
+	mkdir -p "$dir/hidden" "$dir/pyenv"
+	PKG_CONFIG_LIBDIR=/nonexistent meson setup "$dir/1" >"$dir/log" 2>&1 && return 1
+	grep "missing: libdpdk-dev libpcap-dev. .*: apt-get install libdpdk-dev libpcap-dev" "$dir/log"
+	echo "raise ImportError" >"$dir/hidden/elftools.py"
+	PYTHONPATH=$dir/hidden meson setup "$dir/2" >"$dir/log" 2>&1 && return 1
+	grep "missing: python3-pyelftools. .*: apt-get install python3-pyelftools" "$dir/log"
+	printf '#!/bin/sh\nexec /usr/bin/python3 -S "$@"\n' >"$dir/pyenv/python3"
+	chmod +x "$dir/pyenv/python3"
+	PATH=$dir/pyenv:$PATH meson setup "$dir/3" "-Ddriver_sdk=$DRIVER_SDK"
+}
+
 lists_pci_ids()
 {
 	local info=$TOP/build/$1/pmdinfo.json
@@ -150,6 +167,12 @@ debian13_tests()
 		--suite unit --suite driver --suite examples
 }
 
+debian13_packages()
+{
+	"$TOP/test/debian13.sh" env DRIVER_SDK=/copyengine/build/driver-sdk-debian13 \
+		./package.sh build/packages-debian13
+}
+
 # The same loop on DPDK's dma_ioat and on ours.
 fewer_instructions()
 {
@@ -163,25 +186,30 @@ command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative)
 [ "$(nproc)" -ge 2 ] ||
 	die "this needs two CPUs, one for the worker and one for the engine: here is $(nproc)"
 need_packages build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-dev dpdk \
-	libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
+	libpcap-dev libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
 	valgrind tmux gnuplot-nox python3-sphinx doxygen
 say "obtaining DPDK's driver SDK headers"
 DRIVER_SDK=$("$TOP/drivers/driver-sdk.sh" | tail -n 1)
 reserve_hugepages 256
 mkdir -p "$LOGS"
 cd "$TOP"
+# shellcheck source=/dev/null
+. /etc/os-release
 export TOP DRIVER_SDK
-export -f build sanitized_build installs lists_pci_ids debian13_build debian13_tests \
-	fewer_instructions
+export -f build sanitized_build installs setup_says_what_is_missing lists_pci_ids debian13_build \
+	debian13_tests debian13_packages fewer_instructions
 
-check "scripts: shellcheck" shellcheck -x quickstart.sh test.sh .ci/run drivers/*.sh \
+check "scripts: shellcheck" shellcheck -x quickstart.sh package.sh test.sh .ci/run \
+	app/dma-shell/dma-shell.bash drivers/*.sh \
 	test/*.sh test/bench/*.sh test/shell/*.sh test/vfio_user/*.sh test/guest/init
+check "scripts: hugepages are given back" test/hugepages.sh
 check "doc: Sphinx" sphinx-build -q -W doc build/doc
 check "doc: Doxygen" doxygen doc/Doxyfile
 check "build: gcc" build gcc gcc
 check "build: clang" build clang clang
 check "build: without the model" build no-model gcc -Dmodel=disabled
 check "install: meson install" installs
+check "build: setup says what is missing" setup_says_what_is_missing
 check "plugin: dpdk-pmdinfo lists its PCI ids" lists_pci_ids gcc
 suite "unit tests" gcc --suite unit --suite driver
 suite "soak" gcc --suite soak
@@ -209,6 +237,11 @@ check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 	test/perf.sh 1 config/dma-perf/sg.ini
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
 check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
+check "packages: build, lintian" ./package.sh build/packages
+check "packages: a fresh Debian ${VERSION_CODENAME}" test/packages.sh "$VERSION_CODENAME" \
+	build/packages
+check "packages: build, lintian, Debian 13" debian13_packages
+check "packages: a fresh Debian trixie" test/packages.sh trixie build/packages-debian13
 check "guests: Linux's ioatdma, DPDK's dma_ioat, dma_cbdma" test/guest.sh
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -167,11 +167,15 @@ reserve_hugepages()
 	local wanted=$1 free missing before got
 
 	need_root "reserving hugepages"
+	lock_hugepages
 	[ -w $HUGEPAGES/nr_hugepages ] ||
 		die "this machine has no 2 MB hugepages" "$HUGEPAGES must be there and writable"
 	free=$(($(cat $HUGEPAGES/free_hugepages) - $(cat $HUGEPAGES/resv_hugepages)))
 	missing=$((wanted - free))
-	[ $missing -gt 0 ] || return 0
+	if [ $missing -le 0 ]; then
+		unlock_hugepages
+		return 0
+	fi
 
 	say "reserving $missing hugepages of 2 MB ($wanted are needed, $free are free)"
 	before=$(cat $HUGEPAGES/nr_hugepages)
@@ -185,11 +189,24 @@ reserve_hugepages()
 		add_hugepages $((missing - got))
 		got=$(($(cat $HUGEPAGES/nr_hugepages) - before))
 	fi
-	at_exit "add_hugepages -$got"
+	at_exit "lock_hugepages; add_hugepages -$got"
+	unlock_hugepages
 	[ $got -ge $missing ] ||
 		die "the kernel gives $got hugepages of the $missing needed" \
 			"free memory: $((missing * 2)) MB, in pieces of 2 MB" \
 			"or reserve them at boot: hugepages=$((before + missing)) in the kernel's arguments"
+}
+
+# What one script reads and writes no other changes meanwhile.
+lock_hugepages()
+{
+	exec {HUGEPAGES_LOCK}<$HUGEPAGES
+	flock "$HUGEPAGES_LOCK"
+}
+
+unlock_hugepages()
+{
+	exec {HUGEPAGES_LOCK}>&-
 }
 
 add_hugepages()

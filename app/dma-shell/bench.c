@@ -495,9 +495,10 @@ make_plot(const struct bench *b)
 	return plot(b->plot, title, b->row, b->nb_rows);
 }
 
-static int
-bench(const struct args *a, int16_t id)
+int
+cmd_bench(const struct args *a)
 {
+	const int16_t id = a->optional != NULL ? a->optional->dev.id : device_first();
 	struct bench *b = calloc(1, sizeof(*b));
 	unsigned int i;
 	int ret;
@@ -519,22 +520,11 @@ bench(const struct args *a, int16_t id)
 		if (b->plot != NULL)
 			ret = make_plot(b);
 	}
-	if (b->csv != NULL)
-		fclose(b->csv);
+	if (b->csv != NULL && (ferror(b->csv) + fclose(b->csv)) != 0 && ret == 0)
+		ret = shell_error(-EIO, "'%s' could not be written completely",
+			option_str(a, "csv", ""));
 	give_devices_back(b);
 	free(b->lane);
 	free(b);
 	return ret != 0 ? ret : shell.interrupted ? -EINTR : 0;
-}
-
-int
-cmd_bench(const struct args *a)
-{
-	return bench(a, device_first());
-}
-
-int
-cmd_bench_device(const struct args *a)
-{
-	return bench(a, a->w[1].dev.id);
 }

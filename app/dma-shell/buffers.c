@@ -138,8 +138,10 @@ dma_memory_alloc(struct dma_memory *mem, uint64_t size, int numa, uint64_t page)
 	if (mem->mz == NULL)
 		return shell_error(-rte_errno,
 			"cannot allocate %" PRIu64 " bytes in one piece: %s; 'show memory' tells what is "
-			"left, dpdk-hugepages.py --setup reserves more%s", size,
-			rte_strerror(rte_errno), rte_eal_iova_mode() == RTE_IOVA_PA ?
+			"left, %s%s", size, rte_strerror(rte_errno), !rte_eal_has_hugepages() ?
+			"the EAL option -m MEGABYTES gives more without hugepages" :
+			"dpdk-hugepages.py --setup reserves more",
+			rte_eal_iova_mode() == RTE_IOVA_PA ?
 			"; with the EAL option --iova-mode=va it need not be physically in one piece" :
 			"");
 	mem->va = mem->mz->addr;
@@ -180,66 +182,6 @@ buffers_map_device(int16_t id)
 	}
 }
 
-static int
-segments_check(struct range *r)
-{
-	const struct buffer *b = r->buf;
-
-	if (r->offset >= b->mem.size)
-		return shell_error(-ERANGE, "offset %" PRIu64 " is behind the end of %s (%" PRIu64
-			" bytes)", r->offset, b->name, b->mem.size);
-	if (r->length == 0)
-		r->length = (b->mem.size - r->offset) / r->count;
-	if (r->length == 0 || r->length > (b->mem.size - r->offset) / r->count)
-		return shell_error(-ERANGE, "%" PRIu64 " range(s) of %" PRIu64 " bytes at offset %"
-			PRIu64 " do not fit into %s (%" PRIu64 " bytes)", r->count, r->length,
-			r->offset, b->name, b->mem.size);
-	if (r->length > UINT32_MAX)
-		return shell_error(-ERANGE, "%" PRIu64 " bytes are more than one operation can have",
-			r->length);
-	return 0;
-}
-
-int
-range_check(struct range *r)
-{
-	if (r->count > 1)
-		return shell_error(-EINVAL, "%s...*%" PRIu64 " is a list of segments: expected one "
-			"range", r->buf->name, r->count);
-	return segments_check(r);
-}
-
-int
-ranges_to_sges(const union word *list, struct rte_dma_sge *sge, unsigned int max, uint64_t *total)
-{
-	const char *at = list->text.start;
-	size_t left = list->text.len;
-	char word[SHELL_WORD_SIZE];
-	unsigned int n = 0;
-	struct range r;
-	uint64_t i;
-	int ret;
-
-	*total = 0;
-	while (list_next(&at, &left, word, sizeof(word))) {
-		ret = parse_range(word, &r);
-		if (ret != 0)
-			return shell_error(ret, ret == -ENOENT ? "no buffer of the name in '%s'" :
-				"bad segment '%s': expected BUFFER[+OFFSET][:LENGTH][*COUNT]", word);
-		ret = segments_check(&r);
-		if (ret != 0)
-			return ret;
-		if (r.count > max - n)
-			return shell_error(-E2BIG, "more than the %u segments of the device", max);
-		for (i = 0; i < r.count; i++) {
-			sge[n].addr = r.buf->mem.iova + r.offset + i * r.length;
-			sge[n++].length = r.length;
-			*total += r.length;
-		}
-	}
-	return n;
-}
-
 /*
  * A pattern: a byte that repeats (0xab), eight bytes as the device's fill writes them
  * (0x0123456789abcdef), "count" (00 01 02 ...) or "random".
@@ -269,17 +211,6 @@ fill(uint8_t *dst, uint64_t length, const char *word)
 			"0x0123456789abcdef, count, random)", word);
 	for (i = 0; i < length; i++)
 		dst[i] = byte[i % sizeof(value)];
-	return 0;
-}
-
-int
-parse_pattern(const char *word, uint64_t *pattern)
-{
-	if (parse_size(word, pattern) != 0)
-		return -EINVAL;
-	/* Written as a byte, meant as a byte. */
-	if (*pattern <= UINT8_MAX && strlen(word) <= strlen("0xff"))
-		*pattern *= 0x0101010101010101;
 	return 0;
 }
 
@@ -343,8 +274,8 @@ show_one(const char *what, const struct buffer *b)
 	out_begin(what);
 	out_str("name", "%s", b->name);
 	out_num("size", b->mem.size);
-	out_str("va", "%p", b->mem.va);
-	out_str("iova", "0x%" PRIx64, b->mem.iova);
+	out_hex("va", (uintptr_t)b->mem.va);
+	out_hex("iova", b->mem.iova);
 	out_num("page", b->page_size);
 	out_int("numa", b->numa);
 }
@@ -461,7 +392,9 @@ cmd_show_buffer(const struct args *a)
 	if (f == NULL)
 		return shell_error(-ENOMEM, "out of memory");
 	data = (const uint8_t *)r.buf->mem.va + r.offset;
-	for (i = 0; i < r.length; i += 16) {
+	for (i = 0; i < r.length && shell.json; i++)
+		fprintf(f, "%02x", data[i]);
+	for (i = 0; i < r.length && !shell.json; i += 16) {
 		fprintf(f, "%08" PRIx64 " ", r.offset + i);
 		for (j = i; j < i + 16; j++)
 			if (j < r.length)
@@ -482,19 +415,6 @@ cmd_show_buffer(const struct args *a)
 	out_line();
 	free(text);
 	return 0;
-}
-
-int
-cmd_show_buffer_part(const struct args *a)
-{
-	union word w[3] = { a->w[0], a->w[1], a->w[2] };
-	struct args b = { .w = w };
-
-	w[2].range.offset = a->w[3].num;
-	w[2].range.length = a->w[4].num;
-	if (a->w[4].num == 0)
-		return shell_error(-EINVAL, "bad word '0': expected a length above 0");
-	return cmd_show_buffer(&b);
 }
 
 int
@@ -520,8 +440,8 @@ cmd_compare(const struct args *a)
 	out_num("differences", differences);
 	if (differences > 0) {
 		out_num("first", first);
-		out_str("left", "0x%02x", p[first]);
-		out_str("right", "0x%02x", q[first]);
+		out_hex("left", p[first]);
+		out_hex("right", q[first]);
 	}
 	out_line();
 	return 0;
@@ -610,7 +530,7 @@ cmd_crc(const struct args *a)
 	out_begin("crc");
 	out_str("name", "%s", r.buf->name);
 	out_num("length", r.length);
-	out_str("crc32c", "0x%08x", crc32c((uint8_t *)r.buf->mem.va + r.offset, r.length));
+	out_hex("crc32c", crc32c((uint8_t *)r.buf->mem.va + r.offset, r.length));
 	out_line();
 	return 0;
 }

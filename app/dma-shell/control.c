@@ -59,6 +59,14 @@ command_length(const char *line)
 }
 
 int
+shell_flush(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return shell_error(-EIO, "the output cannot be written: %s", strerror(errno));
+}
+
+int
 shell_run_line(const char *line)
 {
 	char command[LINE_SIZE];
@@ -73,7 +81,8 @@ shell_run_line(const char *line)
 		command[len] = '\0';
 		out_command();
 		ret = grammar_run(command);
-		fflush(stdout);
+		if (ret == 0)
+			ret = shell_flush();
 		if (line[len] == '\0')
 			break;
 		line += len + 1;
@@ -243,9 +252,10 @@ cmd_expect(const struct args *a)
 	return 0;
 }
 
-static int
-help(const char *word)
+int
+cmd_help(const struct args *a)
 {
+	const char *word = a->optional != NULL ? a->optional->str : NULL;
 	const struct command *c;
 	bool found = false;
 
@@ -261,26 +271,14 @@ help(const char *word)
 		else
 			printf("  %s\n        %s\n", c->syntax, c->help);
 	}
-	return found ? 0 : shell_error(-ENOENT, "no command begins with '%s'", word);
-}
-
-int
-cmd_help(const struct args *a __rte_unused)
-{
-	int ret = help(NULL);
-
+	if (word != NULL)
+		return found ? 0 : shell_error(-ENOENT, "no command begins with '%s'", word);
 	shell_note("  Tab completes a word, ? shows what may follow. Words in capitals:\n"
 		"  DEV: number or name, 0:1 is vchan 1 of device 0\n"
 		"  RANGE: BUFFER[+OFFSET][:LENGTH], LIST of segments: a+0:64,a+128:64 or a:64*16\n"
 		"  SIZE: 4096, 0x1000, 4K, 2M\n"
 		"  PATTERN: 0xab, 0x0123456789abcdef; for buffers also count, random");
-	return ret;
-}
-
-int
-cmd_help_word(const struct args *a)
-{
-	return help(a->w[1].str);
+	return 0;
 }
 
 int

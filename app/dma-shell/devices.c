@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the copyengine authors
  *
- * Devices: what the user set for each, and their life: start, stop, reset, close, attach, detach.
+ * Devices: what the user set for each, and their life: start, stop, reset, close.
  */
 
 #include <errno.h>
@@ -252,7 +252,7 @@ devices_fini(void)
 		}
 }
 
-static struct rte_device *
+struct rte_device *
 bus_find(const char *name)
 {
 	static const char *const buses[] = { "bus=vdev", "bus=pci" };
@@ -432,86 +432,6 @@ cmd_close_device(const struct args *a)
 	if (ret != 0)
 		return ret;
 	out_begin("closed");
-	out_str("name", "%s", name);
-	out_line();
-	return 0;
-}
-
-/* A device that was closed is on its bus still: it has to leave before it can come again. */
-static int
-remove_closed(const char *devargs)
-{
-	char name[RTE_DEV_NAME_MAX_LEN];
-	struct rte_device *dev;
-
-	strlcpy(name, devargs, sizeof(name));
-	name[strcspn(name, ",")] = '\0';
-	if (rte_dma_get_dev_id_by_name(name) >= 0)
-		return shell_error(-EEXIST, "device %s is attached already", name);
-	dev = bus_find(name);
-	if (dev != NULL && rte_dev_remove(dev) != 0)
-		return shell_error(-EBUSY, "%s was closed, and its driver does not let it leave the "
-			"bus: it cannot come again", name);
-	return 0;
-}
-
-int
-cmd_attach(const struct args *a)
-{
-	bool was[RTE_DMADEV_DEFAULT_MAX];
-	uint16_t before;
-	int16_t id;
-	int ret;
-
-	ret = remove_closed(a->w[1].str);
-	if (ret != 0)
-		return ret;
-	before = rte_dma_count_avail();
-	for (id = 0; id < RTE_DMADEV_DEFAULT_MAX; id++)
-		was[id] = rte_dma_is_valid(id);
-	ret = rte_dev_probe(a->w[1].str);
-	if (ret != 0)
-		return shell_error(ret,
-			"cannot attach '%s': %s; expected a vdev (dma_skeleton1,lcore=2) or a PCI "
-			"address that a driver is loaded for", a->w[1].str, strerror(-ret));
-	if (rte_dma_count_avail() == before)
-		return shell_error(-ENODEV, "'%s' is attached, but is no DMA device", a->w[1].str);
-	for (id = 0; id < RTE_DMADEV_DEFAULT_MAX; id++) {
-		if (was[id] || !rte_dma_is_valid(id) || device_get(id) == NULL)
-			continue;
-		buffers_map_device(id);
-		out_begin("attached");
-		out_int("device", id);
-		out_str("name", "%s", devices[id].name);
-		out_line();
-	}
-	return 0;
-}
-
-int
-cmd_detach(const struct args *a)
-{
-	int16_t id = a->w[1].dev.id;
-	struct shell_dev *d = device_get(id);
-	char name[sizeof(d->name)];
-	struct rte_device *dev;
-	int ret;
-
-	if (d == NULL)
-		return -ENODEV;
-	dev = device_bus(id);
-	if (dev == NULL)
-		return shell_error(-ENOTSUP, "device %d (%s) is on no bus that it could leave", id,
-			d->name);
-	ret = device_stop(id);
-	if (ret != 0)
-		return ret;
-	strlcpy(name, d->name, sizeof(name));
-	ret = rte_dev_remove(dev);
-	if (ret != 0)
-		return shell_error(ret, "cannot detach %s: %s", name, strerror(-ret));
-	d->name[0] = '\0';
-	out_begin("detached");
 	out_str("name", "%s", name);
 	out_line();
 	return 0;

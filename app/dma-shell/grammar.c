@@ -5,7 +5,8 @@
  * says which word of a line is wrong. Parsing, completion and help are the library's.
  *
  * The library has no optional tokens: a command with n options becomes n + 1 instances, which
- * share the required tokens and differ in how many options follow.
+ * share the required tokens and differ in how many options follow; twice as many where a word before
+ * them may be left out.
  */
 
 #include <ctype.h>
@@ -18,6 +19,7 @@
 #include <cmdline_parse_num.h>
 #include <cmdline_parse_string.h>
 
+#include <rte_jhash.h>
 #include <rte_string_fns.h>
 
 #include "grammar.h"
@@ -40,6 +42,7 @@ struct definition {
 	char text[SYNTAX_SIZE]; /* the syntax, cut into words */
 	struct token *required[SHELL_WORDS];
 	unsigned int nb_required;
+	struct token *optional; /* after the required ones; NULL: none */
 	bool rest;
 	bool pairs; /* options are "key value", else one word each */
 	struct option_def option[SHELL_OPTIONS];
@@ -298,6 +301,10 @@ define(struct definition *def, const struct command *command)
 		if (*end != '\0')
 			*end++ = '\0';
 		end += strspn(end, " ");
+		if (*word == '[' && isupper((unsigned char)word[1])) {
+			def->optional = token_of(word + 1, def->nb_required);
+			continue;
+		}
 		if (*word == '[') {
 			define_option(def, word + 1);
 			continue;
@@ -357,6 +364,9 @@ dispatch(void *parsed, struct cmdline *cl __rte_unused, void *data)
 	const char *equals;
 	int ret = 0;
 
+	if (inst->optional)
+		a.optional = &w[at++];
+
 	if (def->rest)
 		a.rest = w[def->nb_required - 1].str;
 	for (i = 0; i < inst->nb_options && ret == 0; i++) {
@@ -377,25 +387,29 @@ dispatch(void *parsed, struct cmdline *cl __rte_unused, void *data)
 }
 
 static void
-instantiate(struct definition *def, unsigned int nb_options)
+instantiate(struct definition *def, bool optional, unsigned int nb_options)
 {
 	unsigned int i, n = 0, per_option = def->pairs ? 2 : 1;
-	unsigned int words = def->nb_required + nb_options * per_option;
+	unsigned int words = def->nb_required + optional + nb_options * per_option;
 	cmdline_parse_inst_t *inst;
 	struct instance *data;
 	struct token *token;
 
+	/* Nobody gives all options of a command with that many. */
 	if (words > SHELL_WORDS)
-		rte_exit(EXIT_FAILURE, "too many words: %s\n", def->command->syntax);
+		return;
 	inst = keep(sizeof(*inst) + (words + 1) * sizeof(inst->tokens[0]));
 	data = keep(sizeof(*data));
 	data->def = def;
+	data->optional = optional;
 	data->nb_options = nb_options;
 	inst->f = dispatch;
 	inst->data = data;
 	inst->help_str = def->command->help;
 	for (i = 0; i < def->nb_required; i++)
 		inst->tokens[n++] = &def->required[i]->hdr;
+	if (optional)
+		inst->tokens[n++] = &def->optional->hdr;
 	while (n < words) {
 		if (def->pairs) {
 			inst->tokens[n] = &token_string(def->choices, n)->hdr;
@@ -420,12 +434,15 @@ grammar_init(void)
 	definitions = keep(nb_definitions * sizeof(*definitions));
 	for (i = 0; i < nb_definitions; i++) {
 		define(&definitions[i], &shell_commands[i]);
-		total += definitions[i].nb_options + 1;
+		total += 2 * (definitions[i].nb_options + 1);
 	}
 	instances = keep((total + 1) * sizeof(*instances));
 	for (i = 0; i < nb_definitions; i++)
-		for (j = 0; j <= definitions[i].nb_options; j++)
-			instantiate(&definitions[i], j);
+		for (j = 0; j <= definitions[i].nb_options; j++) {
+			instantiate(&definitions[i], false, j);
+			if (definitions[i].optional != NULL)
+				instantiate(&definitions[i], true, j);
+		}
 
 	/* The library's part that only parses: it never reads, writes or prompts by itself. */
 	cmdline = cmdline_new(instances, "", -1, -1);
@@ -529,10 +546,29 @@ grammar_run(const char *line)
 	return run_status;
 }
 
+/* The library offers the same once for each instance that takes it. */
 int
 grammar_complete(const char *buf, char *dst, unsigned int size, int *state)
 {
-	return cmdline_complete(cmdline, buf, state, dst, size);
+	static uint32_t seen[512];
+	static unsigned int nb_seen;
+	unsigned int i;
+	uint32_t hash;
+	int ret;
+
+	if (*state <= 0)
+		nb_seen = 0;
+	do {
+		ret = cmdline_complete(cmdline, buf, state, dst, size);
+		if (ret != 1)
+			return ret;
+		hash = rte_jhash(dst, strlen(dst), 0);
+		for (i = 0; i < nb_seen && seen[i] != hash; i++)
+			;
+	} while (i < nb_seen);
+	if (nb_seen < RTE_DIM(seen))
+		seen[nb_seen++] = hash;
+	return ret;
 }
 
 const union word *

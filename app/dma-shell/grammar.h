@@ -45,10 +45,11 @@ struct token {
 	const struct definition *def; /**< of a flag */
 };
 
-/** How many options an instance of a command takes. */
+/** What an instance of a command takes. */
 struct instance {
 	const struct definition *def;
 	unsigned int nb_options;
+	bool optional; /**< the word before them is there */
 };
 
 /** What a word must be to match, for messages. */

@@ -2,49 +2,29 @@
  * Copyright (c) 2026 the copyengine authors
  *
  * Faults on purpose. No public DPDK call makes a device fail; a driver whose device is a model
- * exports one of its own. Drivers are plugins, loaded with local scope: the symbol is looked for
- * in every object of the process.
+ * has one of its own.
  */
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <link.h>
 #include <string.h>
 
+#ifdef WITH_MODEL
+#include <rte_pmd_cbdma.h>
+#endif
+
 #include "shell.h"
-
-#define INJECT_SYMBOL "rte_pmd_cbdma_inject"
-
-typedef int (*inject_t)(int16_t dev_id, const char *fault);
-
-static int
-find_in_object(struct dl_phdr_info *info, size_t size __rte_unused, void *arg)
-{
-	void **symbol = arg, *handle;
-
-	if (info->dlpi_name == NULL || info->dlpi_name[0] == '\0')
-		return 0;
-	handle = dlopen(info->dlpi_name, RTLD_NOW | RTLD_NOLOAD);
-	if (handle == NULL)
-		return 0;
-	*symbol = dlsym(handle, INJECT_SYMBOL);
-	dlclose(handle);
-	return *symbol != NULL;
-}
 
 int
 inject_fault(int16_t id, const char *fault)
 {
-	void *symbol = dlsym(RTLD_DEFAULT, INJECT_SYMBOL);
-	inject_t inject;
-
-	if (symbol == NULL)
-		dl_iterate_phdr(find_in_object, &symbol);
-	if (symbol == NULL)
-		return -ENOTSUP;
-	memcpy(&inject, &symbol, sizeof(inject));
-	return inject(id, fault);
+#ifdef WITH_MODEL
+	return rte_pmd_cbdma_inject(id, fault);
+#else
+	(void)id;
+	(void)fault;
+	return -ENOTSUP;
+#endif
 }
 
 static int

@@ -10,12 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_debug.h>
 #include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_log.h>
 
 #include "shell.h"
+#include "start.h"
 
 #define DEVICES_MAX 64
 
@@ -28,22 +26,41 @@ static struct {
 } options;
 
 static void
-usage(const char *prog)
+usage(void)
 {
-	printf("usage: %s [EAL options] -- [options]\n"
+	puts("usage: dma-shell [EAL options --] [options] [DEVICE]...\n"
+		"  DEVICE: a PCI address, or a vdev with arguments (dma_skeleton0, dma_cbdma1,cpu=0),\n"
+		"  that is to be started; without any and without EAL options the model, dma_cbdma0\n"
 		"  -c, --commands \"CMD; CMD\"  run these commands, then exit\n"
 		"  -f, --cmdline-file FILE    run the commands of FILE, then exit\n"
 		"  -i, --interactive          give a prompt after -c or -f\n"
-		"  -d, --device NAME          start this device first (more than once: each)\n"
+		"  -d, --device DEVICE        the same as DEVICE\n"
 		"  -j, --json                 print each result as one JSON object a line\n"
 		"  -h, --help                 print this\n"
 		"Without -c and -f: a prompt on a terminal; else commands are read from the input.\n"
 		"Commands that are not typed stop at the first one that fails, with exit status 1.\n"
-		"Try: %s --no-huge --vdev=dma_skeleton0 -- -c help\n", prog, prog);
+		"Without EAL options DPDK runs with hugepages if there are any, else without.\n"
+		"Try: dma-shell -c help");
 }
 
 static int
-parse_options(int argc, char **argv, const char *prog)
+misuse(const char *what, const char *word)
+{
+	fprintf(stderr, "error: %s%s, see --help\n", what, word);
+	return -1;
+}
+
+static int
+add_device(const char *device)
+{
+	if (options.nb_devices == DEVICES_MAX)
+		return misuse("too many devices at ", device);
+	options.device[options.nb_devices++] = device;
+	return 0;
+}
+
+static int
+parse_options(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "commands", required_argument, NULL, 'c' },
@@ -57,7 +74,8 @@ parse_options(int argc, char **argv, const char *prog)
 	int c;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "c:f:id:jh", longs, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":c:f:id:jh", longs, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			options.commands = optarg;
@@ -69,29 +87,62 @@ parse_options(int argc, char **argv, const char *prog)
 			options.interactive = true;
 			break;
 		case 'd':
-			if (options.nb_devices == DEVICES_MAX)
+			if (add_device(optarg) != 0)
 				return -1;
-			options.device[options.nb_devices++] = optarg;
 			break;
 		case 'j':
 			shell.json = true;
 			break;
 		case 'h':
-			usage(prog);
+			usage();
 			exit(EXIT_SUCCESS);
+		case ':':
+			return misuse("a value is missing after ", argv[optind - 1]);
 		default:
-			return -1;
+			return misuse("bad option, or one of EAL's, which go before \"--\": ",
+				argv[optind - 1]);
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "error: bad word '%s': expected an option\n", argv[optind]);
-		return -1;
-	}
-	if (options.commands != NULL && options.file != NULL) {
-		fprintf(stderr, "error: -c and --cmdline-file do not go together\n");
-		return -1;
-	}
+	for (; optind < argc; optind++)
+		if (add_device(argv[optind]) != 0)
+			return -1;
+	if (options.commands != NULL && options.file != NULL)
+		return misuse("-c and --cmdline-file do not go together", "");
 	return 0;
+}
+
+/*
+ * Split the words at "--" into EAL's, their number in *nb_eal, and ours. A -c among EAL's is ours:
+ * who wants a core mask has -l.
+ */
+static int
+split_arguments(int argc, char **argv, int *nb_eal)
+{
+	int separator, i, n = 1;
+
+	for (separator = 1; separator < argc && strcmp(argv[separator], "--") != 0; separator++)
+		;
+	*nb_eal = 1;
+	if (separator == argc)
+		return parse_options(argc, argv);
+	for (i = 1; i < separator; i++) {
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+			usage();
+			puts("\nEAL options:");
+			fflush(stdout);
+		}
+		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--commands") == 0) {
+			if (++i == separator)
+				return misuse("a value is missing after ", argv[i - 1]);
+			options.commands = argv[i];
+		} else if (strncmp(argv[i], "--commands=", strlen("--commands=")) == 0) {
+			options.commands = argv[i] + strlen("--commands=");
+		} else {
+			argv[n++] = argv[i];
+		}
+	}
+	*nb_eal = n;
+	return parse_options(argc - separator, argv + separator);
 }
 
 static void
@@ -114,39 +165,64 @@ catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* A PCI device may have several dmadevs, named after it. */
 static int
-start_devices(void)
+start_device(const char *device)
 {
-	unsigned int i;
-	int id, ret;
+	const size_t len = strcspn(device, ",");
+	const char *name;
+	struct rte_dma_info info;
+	int started = 0, ret;
+	int16_t id;
 
-	for (i = 0; i < options.nb_devices; i++) {
-		id = rte_dma_get_dev_id_by_name(options.device[i]);
-		if (id < 0)
-			return shell_error(-ENODEV, "there is no device '%s' (--device)",
-				options.device[i]);
+	RTE_DMA_FOREACH_DEV(id) {
+		if (rte_dma_info_get(id, &info) != 0)
+			continue;
+		name = info.dev_name;
+		if (strncmp(name, device, len) != 0 && (strlen(name) < 5 ||
+				strncmp(name + 5, device, len) != 0)) /* behind "0000:" */
+			continue;
 		ret = device_start(id);
 		if (ret != 0)
 			return ret;
+		started++;
 	}
-	return 0;
+	return started > 0 ? 0 : shell_error(-ENODEV, "there is no device '%s'", device);
 }
 
 static int
-run(void)
+start_devices(bool ours)
 {
-	int ret = start_devices();
+	unsigned int i;
+	int16_t id;
+	int ret = 0;
 
+	if (ours && options.nb_devices == 0)
+		RTE_DMA_FOREACH_DEV(id)
+			if (ret == 0)
+				ret = device_start(id);
+	for (i = 0; i < options.nb_devices && ret == 0; i++)
+		ret = start_device(options.device[i]);
+	return ret;
+}
+
+static int
+run(bool ours)
+{
+	int ret;
+
+	/* Without a prompt it is the commands that start devices. */
+	options.interactive |= options.commands == NULL && options.file == NULL &&
+		isatty(STDIN_FILENO);
+	ret = start_devices(ours && options.interactive);
 	if (ret != 0)
 		return ret;
 	if (options.commands != NULL)
 		ret = shell_run_line(options.commands);
 	else if (options.file != NULL)
 		ret = shell_run_file(options.file);
-	else if (!isatty(STDIN_FILENO))
+	else if (!options.interactive)
 		return shell_run_stream(stdin, "input");
-	else
-		options.interactive = true;
 	if (ret == 0 && options.interactive && !shell.quit)
 		ret = isatty(STDIN_FILENO) ? terminal_run() :
 			shell_error(-ENOTTY, "the input is no terminal: no prompt");
@@ -156,32 +232,19 @@ run(void)
 int
 main(int argc, char **argv)
 {
-	const char *prog = argv[0];
-	int i, own, ret;
+	int nb_eal, ret;
 
 	/* Our own options are checked before EAL takes its time. */
-	for (own = 1; own < argc && strcmp(argv[own], "--") != 0; own++)
-		if (strcmp(argv[own], "--help") == 0 || strcmp(argv[own], "-h") == 0) {
-			usage(prog);
-			printf("\nEAL options:\n");
-			fflush(stdout);
-		}
-	if (own < argc && parse_options(argc - own, argv + own, prog) != 0) {
-		usage(prog);
+	if (split_arguments(argc, argv, &nb_eal) != 0)
 		return 2;
-	}
-	/* What drivers and EAL say is no result. */
-	rte_openlog_stream(stderr);
-	i = rte_eal_init(argc, argv);
-	if (i < 0) {
-		fprintf(stderr, "error: DPDK does not start (%s), see above; without hugepages: "
-			"--no-huge\n", rte_strerror(rte_errno));
+	if (start_eal(nb_eal, argv, options.device, options.nb_devices) != 0)
 		return 2;
-	}
 	catch_signals();
 	ret = shell_init();
 	if (ret == 0)
-		ret = run();
+		ret = run(nb_eal == 1);
+	if (ret == 0)
+		ret = shell_flush();
 	shell_fini();
 	rte_eal_cleanup();
 	if (ret == -EINTR)

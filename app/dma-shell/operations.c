@@ -134,7 +134,7 @@ show_enqueued(const char *what, int16_t id, uint16_t vchan, int ret, uint64_t le
 	out_num("length", length);
 	out_bool("fence", (flags & RTE_DMA_OP_FLAG_FENCE) != 0);
 	out_str("status", flags & RTE_DMA_OP_FLAG_SUBMIT ? "submitted" : "enqueued");
-	out_num("cycles", cycles);
+	out_cycles(cycles);
 	out_line();
 	return 0;
 }
@@ -246,25 +246,25 @@ cmd_fill(const struct args *a)
 	return show_enqueued("fill", id, vchan, ret, dst.length, flags, rte_rdtsc() - start);
 }
 
-/* The device that a command without one means. */
+/* The device that is named, or the one used last. */
 static int
-command_device(const struct args *a, bool named, int16_t *id, uint16_t *vchan)
+command_device(const struct args *a, int16_t *id, uint16_t *vchan)
 {
-	*id = named ? a->w[1].dev.id : shell.last_dev;
-	*vchan = named ? a->w[1].dev.vchan : 0;
+	*id = a->optional != NULL ? a->optional->dev.id : shell.last_dev;
+	*vchan = a->optional != NULL ? a->optional->dev.vchan : 0;
 	if (*id < 0)
 		return shell_error(-EINVAL, "no device was used before: name one");
 	return device_ready(*id, *vchan) == NULL ? -ENODEV : 0;
 }
 
-static int
-submit(const struct args *a, bool named)
+int
+cmd_submit(const struct args *a)
 {
 	uint64_t start, cycles;
 	uint32_t pending;
 	uint16_t vchan;
 	int16_t id;
-	int ret = command_device(a, named, &id, &vchan);
+	int ret = command_device(a, &id, &vchan);
 
 	if (ret != 0)
 		return ret;
@@ -278,21 +278,9 @@ submit(const struct args *a, bool named)
 	out_begin("submit");
 	out_int("device", id);
 	out_num("operations", pending);
-	out_num("cycles", cycles);
+	out_cycles(cycles);
 	out_line();
 	return 0;
-}
-
-int
-cmd_submit(const struct args *a)
-{
-	return submit(a, false);
-}
-
-int
-cmd_submit_device(const struct args *a)
-{
-	return submit(a, true);
 }
 
 /* What poll and wait saw, all in all. */
@@ -318,7 +306,7 @@ summarise(struct summary *s, const struct completion *done, int n, bool rows)
 		out_begin("completion");
 		out_num("index", done[i].index);
 		out_str("status", "%s", status_name(done[i].status));
-		out_num("cycles", done[i].cycles);
+		out_cycles(done[i].cycles);
 		out_row();
 	}
 }
@@ -345,14 +333,15 @@ not_silent(int16_t id)
 		"device %d is in silent mode and reports no completions", id) : 0;
 }
 
-static int
-poll_device(const struct args *a, bool named, uint64_t max)
+int
+cmd_poll(const struct args *a)
 {
+	const uint64_t max = option_num(a, "max", POLL_MAX);
 	struct completion done[POLL_MAX];
 	struct summary s = { 0 };
 	uint16_t vchan;
 	int16_t id;
-	int n = command_device(a, named, &id, &vchan);
+	int n = command_device(a, &id, &vchan);
 
 	if (n != 0 || (n = not_silent(id)) != 0)
 		return n;
@@ -368,25 +357,7 @@ poll_device(const struct args *a, bool named, uint64_t max)
 }
 
 int
-cmd_poll(const struct args *a)
-{
-	return poll_device(a, false, POLL_MAX);
-}
-
-int
-cmd_poll_device(const struct args *a)
-{
-	return poll_device(a, true, POLL_MAX);
-}
-
-int
-cmd_poll_max(const struct args *a)
-{
-	return poll_device(a, true, a->w[2].num);
-}
-
-static int
-wait_device(const struct args *a, bool named)
+cmd_wait(const struct args *a)
 {
 	const uint64_t end = rte_rdtsc() + rte_get_tsc_hz() *
 		shell_limit_seconds(option_real(a, "timeout", 1));
@@ -395,7 +366,7 @@ wait_device(const struct args *a, bool named)
 	struct shell_vchan *v;
 	uint16_t vchan;
 	int16_t id;
-	int n = command_device(a, named, &id, &vchan);
+	int n = command_device(a, &id, &vchan);
 	bool rows;
 
 	if (n != 0 || (n = not_silent(id)) != 0)
@@ -420,18 +391,6 @@ wait_device(const struct args *a, bool named)
 		return shell_error(-EAGAIN, "%u operations are not submitted: 'submit %d' first",
 			v->pending, id);
 	return 0;
-}
-
-int
-cmd_wait(const struct args *a)
-{
-	return wait_device(a, false);
-}
-
-int
-cmd_wait_device(const struct args *a)
-{
-	return wait_device(a, true);
 }
 
 struct burst {

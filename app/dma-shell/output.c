@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_string_fns.h>
 
 #include "shell.h"
 
 #define FIELDS 48
 
-enum field_kind { FIELD_NUMBER, FIELD_STRING, FIELD_TEXT, FIELD_JSON };
+enum field_kind { FIELD_NUMBER, FIELD_HEX, FIELD_STRING, FIELD_TEXT, FIELD_JSON };
 
 struct field {
 	enum field_kind kind;
@@ -154,6 +155,21 @@ out_real(const char *key, double value, unsigned int decimals)
 }
 
 void
+out_hex(const char *key, uint64_t value)
+{
+	struct field *f = add(key, FIELD_HEX);
+
+	snprintf(f->value, sizeof(f->value), "0x%" PRIx64, value);
+}
+
+void
+out_cycles(uint64_t cycles)
+{
+	out_num("cycles", cycles);
+	out_real("ns", cycles * 1e9 / rte_get_tsc_hz(), 0);
+}
+
+void
 out_bool(const char *key, bool value)
 {
 	struct field *f = add(key, FIELD_NUMBER);
@@ -238,6 +254,8 @@ print_as_json(void)
 			json_string(f->value);
 		else if (f->kind == FIELD_TEXT)
 			json_string(f->text == NULL ? "" : f->text);
+		else if (f->kind == FIELD_HEX)
+			printf("%llu", strtoull(f->value, NULL, 16));
 		else
 			fputs(f->kind == FIELD_JSON ? f->text : f->value, stdout);
 	}

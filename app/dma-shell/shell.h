@@ -25,7 +25,7 @@
 /* One parsed line, see grammar.c */
 
 #define SHELL_WORDS     32  /**< words in one command, options included */
-#define SHELL_OPTIONS   12  /**< different options of one command */
+#define SHELL_OPTIONS   20  /**< different options of one command */
 #define SHELL_WORD_SIZE 128 /**< STR_TOKEN_SIZE, what librte_cmdline's string tokens fill */
 
 struct buffer;
@@ -56,6 +56,7 @@ union word {
 
 struct args {
 	const union word *w;                         /**< by position in the syntax */
+	const union word *optional;                  /**< "[TYPE]", NULL: left out */
 	const char *rest;                            /**< REST, when the syntax ends in it */
 	const union word *option[SHELL_OPTIONS];     /**< by position in the syntax, NULL: not given */
 	const char *const *option_names;
@@ -66,7 +67,7 @@ struct args {
 struct command {
 	/**
 	 * Words: lower case stands for itself ("a|b" for a choice), upper case is a type of
-	 * grammar.c, "[key TYPE]" an option with a value, "[flag]" and "[key=TYPE]" options of one
+	 * words.c, "[TYPE]" behind the others one that may be left out, "[key TYPE]" an option with a value, "[flag]" and "[key=TYPE]" options of one
 	 * word. A command has options of the first kind or of the other two.
 	 */
 	const char *syntax;
@@ -89,9 +90,9 @@ double option_real(const struct args *a, const char *name, double otherwise);
 const char *option_str(const struct args *a, const char *name, const char *otherwise);
 /** Next word of a comma separated LIST into word; false at its end. */
 bool list_next(const char **list, size_t *len, char *word, size_t size);
+/** See parse.c. */
 int parse_size(const char *word, uint64_t *size);
 int parse_pattern(const char *word, uint64_t *pattern);
-int parse_range(const char *word, struct range *range);
 
 /* How the shell runs, see shell.c, control.c, terminal.c */
 
@@ -113,6 +114,8 @@ void shell_fini(void);
 int shell_run_line(const char *line);
 int shell_run_file(const char *path);
 int shell_run_stream(FILE *f, const char *name);
+/** What was printed has arrived; else the negative errno, after a message. */
+int shell_flush(void);
 int terminal_run(void);
 /** A key from the terminal, waiting up to ms; 0 when none came. */
 int terminal_key(unsigned int ms);
@@ -130,6 +133,10 @@ void out_begin(const char *what);
 void out_num(const char *key, uint64_t value);
 void out_int(const char *key, int64_t value);
 void out_real(const char *key, double value, unsigned int decimals);
+/** For people as 0x..., in JSON as a number. */
+void out_hex(const char *key, uint64_t value);
+/** Two fields, cycles and ns. */
+void out_cycles(uint64_t cycles);
 void out_bool(const char *key, bool value);
 void out_str(const char *key, const char *fmt, ...) __rte_format_printf(2, 3);
 /** Text of many lines; printed as it is, or as one JSON string. */
@@ -186,6 +193,8 @@ int device_restart(int16_t id, uint16_t ring);
 void device_count_status(int16_t id, enum rte_dma_status_code status, uint64_t n);
 int16_t device_first(void);
 void devices_fini(void);
+/** A device on its bus, by name; NULL: none. */
+struct rte_device *bus_find(const char *name);
 /** The bus device below a dmadev, NULL when it is not known. */
 struct rte_device *device_bus(int16_t id);
 const char *status_name(enum rte_dma_status_code status);
@@ -213,12 +222,16 @@ void dma_memory_free(struct dma_memory *mem);
 void buffers_map_device(int16_t id);
 struct buffer *buffer_find(const char *name, size_t len);
 struct buffer *buffer_first(void);
+void buffers_fini(void);
+
+/* Ranges of buffers, see ranges.c */
+
+int parse_range(const char *word, struct range *range);
 /** Fill in what a range leaves open and check it against its buffer. */
 int range_check(struct range *r);
 /** A LIST of ranges as segments; at most max. Returns how many. */
 int ranges_to_sges(const union word *list, struct rte_dma_sge *sge, unsigned int max,
 	uint64_t *total);
-void buffers_fini(void);
 
 /* Operations, see operations.c */
 
@@ -261,7 +274,6 @@ int cmd_show_config(const struct args *a);
 int cmd_show_capabilities(const struct args *a);
 int cmd_show_stats(const struct args *a);
 int cmd_show_registers(const struct args *a);
-int cmd_show_ring(const struct args *a);
 int cmd_show_status(const struct args *a);
 int cmd_show_memory(const struct args *a);
 int cmd_show_all_memory(const struct args *a);
@@ -271,8 +283,6 @@ int cmd_show_lcores(const struct args *a);
 int cmd_show_workers(const struct args *a);
 int cmd_show_buffers(const struct args *a);
 int cmd_show_buffer(const struct args *a);
-int cmd_show_buffer_part(const struct args *a);
-int cmd_dump(const struct args *a);
 int cmd_clear_stats(const struct args *a);
 int cmd_clear_stats_all(const struct args *a);
 
@@ -286,6 +296,7 @@ int cmd_reset_device(const struct args *a);
 int cmd_close_device(const struct args *a);
 int cmd_attach(const struct args *a);
 int cmd_detach(const struct args *a);
+int cmd_load_driver(const struct args *a);
 
 int cmd_alloc(const struct args *a);
 int cmd_free(const struct args *a);
@@ -300,20 +311,13 @@ int cmd_copy(const struct args *a);
 int cmd_copy_sg(const struct args *a);
 int cmd_fill(const struct args *a);
 int cmd_submit(const struct args *a);
-int cmd_submit_device(const struct args *a);
 int cmd_poll(const struct args *a);
-int cmd_poll_device(const struct args *a);
-int cmd_poll_max(const struct args *a);
 int cmd_wait(const struct args *a);
-int cmd_wait_device(const struct args *a);
 int cmd_burst(const struct args *a);
 
 int cmd_verify(const struct args *a);
-int cmd_verify_device(const struct args *a);
 int cmd_bench(const struct args *a);
-int cmd_bench_device(const struct args *a);
 int cmd_watch(const struct args *a);
-int cmd_watch_interval(const struct args *a);
 int cmd_inject(const struct args *a);
 int cmd_inject_fail(const struct args *a);
 int cmd_inject_stop(const struct args *a);
@@ -329,7 +333,6 @@ int cmd_repeat(const struct args *a);
 int cmd_expect(const struct args *a);
 int cmd_expect_fail(const struct args *a);
 int cmd_help(const struct args *a);
-int cmd_help_word(const struct args *a);
 int cmd_quit(const struct args *a);
 
 #endif /* SHELL_H */

@@ -237,39 +237,28 @@ show_dump(const char *what, int16_t id)
 }
 
 /* What the driver tells through telemetry; for one that does not, its dump holds it. */
-static int
-show_from_driver(const char *what, int16_t id)
-{
-	char path[64], *json;
-
-	snprintf(path, sizeof(path), "/cbdma/%s,%d", what, id);
-	json = telemetry_query(path);
-	if (json == NULL)
-		return show_dump(what, id);
-	out_begin(what);
-	out_int("device", id);
-	out_json(what, json);
-	out_list();
-	free(json);
-	return 0;
-}
-
-int
-cmd_dump(const struct args *a)
-{
-	return show_dump("dump", a->w[2].dev.id);
-}
-
 int
 cmd_show_registers(const struct args *a)
 {
-	return show_from_driver("registers", a->w[2].dev.id);
-}
+	static const char *const parts[] = { "registers", "ring" };
+	const int16_t id = a->w[2].dev.id;
+	char path[64], *json;
+	unsigned int i;
 
-int
-cmd_show_ring(const struct args *a)
-{
-	return show_from_driver("ring", a->w[2].dev.id);
+	for (i = 0; i < RTE_DIM(parts); i++) {
+		snprintf(path, sizeof(path), "/cbdma/%s,%d", parts[i], id);
+		json = telemetry_query(path);
+		if (json == NULL)
+			return show_dump("registers", id);
+		if (i == 0) {
+			out_begin("registers");
+			out_int("device", id);
+		}
+		out_json(parts[i], json);
+		free(json);
+	}
+	out_list();
+	return 0;
 }
 
 int

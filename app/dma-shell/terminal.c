@@ -112,6 +112,26 @@ next_line(struct rdline *rdl)
 	rdline_newline(rdl, PROMPT);
 }
 
+/* Three lines: what is there, what to type, where help is. */
+static void
+greet(void)
+{
+	const unsigned int n = rte_dma_count_avail();
+	const struct shell_dev *d;
+	int16_t id;
+
+	printf("%u DMA device%s%s", n, n == 1 ? "" : "s", n > 0 ? ":" : "");
+	RTE_DMA_FOREACH_DEV(id) {
+		d = device_get(id);
+		if (id < 4 && d != NULL)
+			printf(" %d %s%s", id, d->name, d->started ? " (started)" : "");
+	}
+	shell_note("%s", n > 4 ? " ..." : "");
+	shell_note(n > 0 ? "Try: alloc a 64K pattern random; alloc b 64K; copy 0 a b submit; wait 0" :
+		"Try: attach dma_skeleton0");
+	shell_note("help tells all commands, ? what may follow, Tab completes; quit leaves.");
+}
+
 int
 terminal_run(void)
 {
@@ -123,9 +143,16 @@ terminal_run(void)
 		return shell_error(ret, "cannot set up the terminal");
 	}
 	shell.interactive = true;
+	greet();
 	rdline_newline(rdl, PROMPT);
-	while (!shell.quit && !shell.interrupted) {
+	while (!shell.quit) {
 		c = terminal_key(200);
+		if (shell.interrupted && !shell.quit) {
+			/* The line is dropped. */
+			shell.interrupted = 0;
+			shell_note("^C");
+			rdline_newline(rdl, PROMPT);
+		}
 		if (c == 0)
 			continue;
 		if (c < 0)

@@ -422,9 +422,11 @@ prepare(struct verify *v, const struct args *a)
 	return 0;
 }
 
-static int
-verify(const struct args *a, int16_t id, uint16_t vchan)
+int
+cmd_verify(const struct args *a)
 {
+	const int16_t id = a->optional != NULL ? a->optional->dev.id : device_first();
+	const uint16_t vchan = a->optional != NULL ? a->optional->dev.vchan : 0;
 	/* With no bound on operations there is one on time. */
 	const double otherwise = option(a, "operations") == NULL ? 5 : 1e6;
 	double seconds = shell_limit_seconds(option_real(a, "seconds", otherwise));
@@ -450,16 +452,4 @@ verify(const struct args *a, int16_t id, uint16_t vchan)
 	}
 	free(v);
 	return ret != 0 ? ret : shell.interrupted ? -EINTR : 0;
-}
-
-int
-cmd_verify(const struct args *a)
-{
-	return verify(a, device_first(), 0);
-}
-
-int
-cmd_verify_device(const struct args *a)
-{
-	return verify(a, a->w[1].dev.id, a->w[1].dev.vchan);
 }

@@ -18,6 +18,8 @@
 #define HOME      "\033[H" /* vt100_home is a scroll, which leaves the screen's top */
 #define BAR_WIDTH 20
 
+enum show { NOTHING, RESULTS, SCREEN };
+
 /* What was seen last time. */
 static struct rte_dma_stats seen[RTE_DMADEV_DEFAULT_MAX];
 static struct pump_counters seen_worker[RTE_MAX_LCORE];
@@ -56,7 +58,7 @@ bar(double part, char *dst)
 }
 
 static void
-watch_device(int16_t id, double seconds, bool screen)
+watch_device(int16_t id, double seconds, enum show show)
 {
 	const struct shell_dev *d = device_get(id);
 	struct rte_dma_stats now, *last = &seen[id];
@@ -68,12 +70,12 @@ watch_device(int16_t id, double seconds, bool screen)
 	device_stats(id, &now);
 	ops = rate(now.completed, last->completed, seconds);
 	used = now.submitted > now.completed ? now.submitted - now.completed : 0;
-	if (screen) {
+	if (show == SCREEN) {
 		bar(used / d->ring, occupancy);
 		printf("%6d %-18.18s %-8s %9.3f  %s %5.0f %8" PRIu64 "%s\n", id, d->name,
 			d->worker >= 0 ? "working" : d->started ? "started" : "stopped", ops / 1e6,
 			occupancy, used, now.errors, vt100_clear_right);
-	} else {
+	} else if (show == RESULTS) {
 		out_begin("watch_devices");
 		out_int("device", id);
 		out_str("name", "%s", d->name);
@@ -87,7 +89,7 @@ watch_device(int16_t id, double seconds, bool screen)
 }
 
 static void
-watch_worker(unsigned int lcore, double seconds, bool screen)
+watch_worker(unsigned int lcore, double seconds, enum show show)
 {
 	const struct worker *w = worker_get(lcore);
 	struct pump_counters now, *last = &seen_worker[lcore];
@@ -99,12 +101,12 @@ watch_worker(unsigned int lcore, double seconds, bool screen)
 	now = pump_counters_read(&w->pump.done);
 	ops = rate(now.ops, last->ops, seconds);
 	busy = rate(now.busy, last->busy, seconds) / rte_get_tsc_hz();
-	if (screen) {
+	if (show == SCREEN) {
 		bar(busy, load);
 		printf("%6u device %-11d %-8s %9.3f  %s %4.0f%% %8.2f%s\n", lcore, w->pump.dev,
 			worker_state(w), ops / 1e6, load, 100 * busy,
 			ops * w->pump.size * 8 / 1e9, vt100_clear_right);
-	} else {
+	} else if (show == RESULTS) {
 		out_begin("watch_lcores");
 		out_num("lcore", lcore);
 		out_int("device", w->pump.dev);
@@ -119,30 +121,32 @@ watch_worker(unsigned int lcore, double seconds, bool screen)
 }
 
 static void
-draw(double seconds, bool screen)
+look(double seconds, enum show show)
 {
 	unsigned int lcore;
 	int16_t id;
 
-	if (screen)
+	if (show == SCREEN)
 		printf(HOME "dma-shell watch: q leaves%s\n%s\n%6s %-18s %-8s %9s  %-20s %5s %8s%s\n",
 			vt100_clear_right, vt100_clear_right, "device", "name", "state", "MOps",
 			"ring", "used", "errors", vt100_clear_right);
 	RTE_DMA_FOREACH_DEV(id)
-		watch_device(id, seconds, screen);
-	if (screen)
+		watch_device(id, seconds, show);
+	if (show == SCREEN)
 		printf("%s\n%6s %-18s %-8s %9s  %-20s %5s %8s%s\n", vt100_clear_right, "lcore",
 			"works on", "state", "MOps", "busy", "", "Gbps", vt100_clear_right);
 	RTE_LCORE_FOREACH_WORKER(lcore)
-		watch_worker(lcore, seconds, screen);
-	if (screen)
+		watch_worker(lcore, seconds, show);
+	if (show == SCREEN)
 		fputs(vt100_clear_down, stdout);
 	fflush(stdout);
 }
 
-static int
-watch(double interval, uint64_t count)
+int
+cmd_watch(const struct args *a)
 {
+	const double interval = a->optional != NULL ? a->optional->real : 1;
+	uint64_t count = option_num(a, "count", 0);
 	const bool screen = shell.interactive && isatty(STDOUT_FILENO) && !shell.json;
 	uint64_t before = rte_rdtsc(), now;
 	int key = 0;
@@ -153,8 +157,8 @@ watch(double interval, uint64_t count)
 		return shell_error(-EINVAL, "nobody is here to leave: expected 'count N'");
 	if (screen)
 		fputs(vt100_clear_screen, stdout);
-	/* Rates need two looks: the first draw shows none. */
-	draw(0, screen);
+	/* Rates need two looks: the first is for the screen alone, and shows none. */
+	look(0, screen ? SCREEN : NOTHING);
 	for (; key != 'q' && key != -1 && !shell.interrupted; key = 0) {
 		if (screen)
 			key = terminal_key(shell_limit_seconds(interval) * 1000);
@@ -163,22 +167,10 @@ watch(double interval, uint64_t count)
 		if (key == 'q' || key == -1 || shell.interrupted)
 			break;
 		now = rte_rdtsc();
-		draw((double)(now - before) / rte_get_tsc_hz(), screen);
+		look((double)(now - before) / rte_get_tsc_hz(), screen ? SCREEN : RESULTS);
 		before = now;
 		if (count > 0 && --count == 0)
 			break;
 	}
 	return shell.interrupted ? -EINTR : 0;
-}
-
-int
-cmd_watch(const struct args *a)
-{
-	return watch(1, option_num(a, "count", 0));
-}
-
-int
-cmd_watch_interval(const struct args *a)
-{
-	return watch(a->w[1].real, option_num(a, "count", 0));
 }

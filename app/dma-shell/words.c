@@ -14,64 +14,6 @@
 
 #include "grammar.h"
 
-int
-parse_size(const char *word, uint64_t *size)
-{
-	static const char units[] = "KMGT";
-	unsigned int shift = 0;
-	const char *unit;
-	char *end;
-
-	if (!isdigit((unsigned char)word[0]))
-		return -EINVAL;
-	errno = 0;
-	/* No octal: nobody means it when they type 0100. */
-	*size = strtoull(word, &end, strncasecmp(word, "0x", 2) == 0 ? 16 : 10);
-	if (errno != 0 || end == word)
-		return -EINVAL;
-	if (*end != '\0') {
-		unit = strchr(units, toupper((unsigned char)*end));
-		if (unit == NULL || end[1] != '\0')
-			return -EINVAL;
-		shift = 10 * (unit - units + 1);
-	}
-	if (*size > UINT64_MAX >> shift)
-		return -EINVAL;
-	*size <<= shift;
-	return 0;
-}
-
-/* Cut "SEPARATOR SIZE" off the end of a word, where it is there. */
-static int
-cut_size(char *word, char separator, uint64_t *size)
-{
-	char *at = strchr(word, separator);
-
-	if (at == NULL)
-		return 0;
-	*at = '\0';
-	return parse_size(at + 1, size);
-}
-
-int
-parse_range(const char *word, struct range *range)
-{
-	char text[SHELL_WORD_SIZE];
-
-	if (strlcpy(text, word, sizeof(text)) >= sizeof(text))
-		return -EINVAL;
-	*range = (struct range){ .count = 1 };
-	if (strchr(text, ':') != NULL && strchr(text, '+') > strchr(text, ':'))
-		return -EINVAL;
-	if (cut_size(text, '*', &range->count) != 0 || range->count == 0 ||
-			cut_size(text, ':', &range->length) != 0 ||
-			(range->length == 0 && strchr(word, ':') != NULL) ||
-			cut_size(text, '+', &range->offset) != 0)
-		return -EINVAL;
-	range->buf = buffer_find(text, strlen(text));
-	return range->buf == NULL ? -ENOENT : 0;
-}
-
 static int
 word_size(const char *word, size_t len, union word *out)
 {
@@ -217,29 +159,11 @@ word_list(const char *word, size_t len, union word *out)
 static int
 word_file(const char *word, size_t len, union word *out)
 {
-	if (len >= SHELL_WORD_SIZE)
+	/* "load driver" is a command; a file of that name is "./driver". */
+	if (len >= SHELL_WORD_SIZE || (len == 6 && strncmp(word, "driver", len) == 0))
 		return -EINVAL;
 	strlcpy(out->str, word, len + 1);
 	return 0;
-}
-
-bool
-list_next(const char **list, size_t *len, char *word, size_t size)
-{
-	const char *comma;
-	size_t n;
-
-	if (*len == 0)
-		return false;
-	comma = memchr(*list, ',', *len);
-	n = comma == NULL ? *len : (size_t)(comma - *list);
-	/* An element that is too long is cut, and then no valid one any more. */
-	strlcpy(word, *list, RTE_MIN(n + 1, size));
-	if (comma != NULL)
-		n++;
-	*list += n;
-	*len -= n;
-	return true;
 }
 
 static const struct word_type types[] = {

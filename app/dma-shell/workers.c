@@ -190,9 +190,8 @@ cmd_stop_workers(const struct args *a __rte_unused)
 {
 	if (!workers_running())
 		return shell_error(-EALREADY, "no lcore is working");
-	cmd_show_workers(NULL);
 	workers_stop();
-	return 0;
+	return cmd_show_workers(NULL);
 }
 
 int

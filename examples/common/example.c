@@ -4,18 +4,26 @@
 
 #include "example.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_bus_vdev.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "start.h"
+
 volatile sig_atomic_t example_stop;
+
+/* The file under way: its name now, and later. */
+static char file_name[PATH_MAX], file_path[PATH_MAX];
+
+static bool progress_shown;
 
 static void
 on_signal(int number)
@@ -23,41 +31,6 @@ on_signal(int number)
 	example_stop = number;
 	/* The second time there is no waiting for the cleaning up. */
 	signal(number, SIG_DFL);
-}
-
-static bool
-have_hugepages(void)
-{
-	char line[128];
-	long pages = 0;
-	FILE *f = fopen("/proc/meminfo", "r");
-
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "HugePages_Free: %ld", &pages) == 1)
-			break;
-	if (f != NULL)
-		fclose(f);
-	return pages >= 32 && geteuid() == 0;
-}
-
-static void
-eal_begin(char *program, int nb, char **given)
-{
-	char *huge[] = {program, "--in-memory", "--no-pci", "--no-telemetry", "--log-level=warning"};
-	char *nohuge[] = {program, "--no-huge", "-m", "256", "--no-pci", "--no-telemetry",
-		"--log-level=warning"};
-	int ret;
-
-	if (given != NULL)
-		ret = rte_eal_init(nb, given);
-	else if (have_hugepages())
-		ret = rte_eal_init(RTE_DIM(huge), huge);
-	else
-		ret = rte_eal_init(RTE_DIM(nohuge), nohuge);
-	if (ret < 0) {
-		fprintf(stderr, "error: EAL does not start: %s\n", rte_strerror(rte_errno));
-		exit(EXIT_FAILURE);
-	}
 }
 
 void
@@ -75,16 +48,9 @@ example_begin(int *argc, char ***argv, const char *usage)
 		if (separator == 0 && strcmp((*argv)[i], "--") == 0)
 			separator = i;
 	}
-	if (separator == 0) {
-		eal_begin(program, 0, NULL);
-	} else {
-		char **eal = malloc((separator + 1) * sizeof(*eal));
-
-		/* EAL puts its arguments in another order. */
-		memcpy(eal, *argv, separator * sizeof(*eal));
-		eal[separator] = NULL;
-		eal_begin(program, separator, eal);
-		free(eal);
+	if (start_eal(RTE_MAX(separator, 1), *argv, NULL, 0) < 0)
+		exit(EXIT_FAILURE);
+	if (separator > 0) {
 		(*argv)[separator] = program;
 		*argv += separator;
 		*argc -= separator;
@@ -101,12 +67,9 @@ example_adapter(const struct ce_adapter_conf *conf)
 	struct rte_dma_info dma_info;
 	int16_t dev_id = rte_dma_next_dev(0);
 
-	if (dev_id < 0 && rte_vdev_init("dma_cbdma0", "") < 0 &&
-		rte_vdev_init("dma_skeleton0", "") < 0)
-		example_fail("there is no DMA device, and none can be made: give EAL options, as\n"
-			     "       --vdev=dma_skeleton0 or -a with the address of one, then --");
 	if (dev_id < 0)
-		dev_id = rte_dma_next_dev(0);
+		example_fail("there is no DMA device: give EAL options, as --vdev=dma_skeleton0 or -a "
+			     "with the address of one, then --");
 	adapter = ce_adapter_get(dev_id, conf);
 	if (adapter == NULL)
 		example_fail("DMA device %d cannot be used: %s", dev_id, rte_strerror(rte_errno));
@@ -114,7 +77,38 @@ example_adapter(const struct ce_adapter_conf *conf)
 	rte_dma_info_get(dev_id, &dma_info);
 	printf("DMA device %s: %u map registers, %s\n", dma_info.dev_name, info.map_registers,
 		info.sg ? "scatter/gather" : "no scatter/gather");
+	fflush(stdout);
 	return adapter;
+}
+
+static void
+progress_end(void)
+{
+	if (progress_shown && isatty(STDERR_FILENO))
+		fprintf(stderr, "\n");
+	progress_shown = false;
+}
+
+static void
+clean_up(void)
+{
+	progress_end();
+	if (file_name[0] != '\0')
+		unlink(file_name);
+	file_name[0] = '\0';
+	rte_eal_cleanup();
+}
+
+static void __attribute__((noreturn, format(printf, 3, 0)))
+fail(int status, const char *end, const char *format, va_list args)
+{
+	/* Behind the progress, and the file's end is that of the message. */
+	progress_end();
+	fprintf(stderr, "error: ");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "%s\n", end);
+	clean_up();
+	exit(status);
 }
 
 void
@@ -122,19 +116,110 @@ example_fail(const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "error: ");
+	va_start(args, format);
+	fail(EXIT_FAILURE, "", format, args);
+}
+
+void
+example_misuse(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fail(2, ", see --help", format, args);
+}
+
+double
+example_number(const char *text, char option, double min, double max)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(value >= min && value <= max))
+		example_misuse("-%c %s: takes a number from %.10g to %.10g", option, text, min, max);
+	return value;
+}
+
+void
+example_progress(const char *format, ...)
+{
+	static double last;
+	const bool terminal = isatty(STDERR_FILENO);
+	va_list args;
+
+	if (last == 0)
+		last = example_seconds();
+	if (example_seconds() - last < (terminal ? 0.1 : 2))
+		return;
+	last = example_seconds();
+	if (terminal)
+		fprintf(stderr, "\r\033[K");
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	fprintf(stderr, "\n");
-	rte_eal_cleanup();
-	exit(EXIT_FAILURE);
+	if (!terminal)
+		fprintf(stderr, "\n");
+	progress_shown = true;
+}
+
+int
+example_file(const char *path, const struct stat *in)
+{
+	const mode_t mask = umask(0);
+	mode_t mode = in->st_mode & 0777 & ~mask;
+	const bool there = realpath(path, file_path) != NULL;
+	struct stat st;
+	int fd;
+
+	umask(mask);
+	if (!there)
+		snprintf(file_path, sizeof(file_path), "%s", path);
+	if (there && stat(file_path, &st) == 0) {
+		if (st.st_dev == in->st_dev && st.st_ino == in->st_ino)
+			example_fail("source and destination are the same file");
+		if (!S_ISREG(st.st_mode))
+			example_fail("%s is there and is not a file", path);
+		mode = st.st_mode & 07777;
+	}
+	if (snprintf(file_name, sizeof(file_name), "%s.XXXXXX", file_path) >=
+			(int)sizeof(file_name))
+		example_fail("%s: the name is too long", path);
+	fd = mkstemp(file_name);
+	if (fd < 0) {
+		file_name[0] = '\0';
+		example_fail("cannot create %s: %s", path, strerror(errno));
+	}
+	/* Who may not give files away keeps it. */
+	if (there && fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+		example_fail("cannot create %s: %s", path, strerror(errno));
+	if (fchmod(fd, mode) < 0)
+		example_fail("cannot create %s: %s", path, strerror(errno));
+	return fd;
+}
+
+const char *
+example_file_name(void)
+{
+	return file_name;
+}
+
+void
+example_file_keep(void)
+{
+	if (rename(file_name, file_path) < 0)
+		example_fail("cannot create %s: %s", file_path, strerror(errno));
+	file_name[0] = '\0';
 }
 
 int
 example_end(int status)
 {
-	rte_eal_cleanup();
+	clean_up();
+	/* What was printed and did not arrive is an error too. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "error: cannot write what there is to say\n");
+		status = EXIT_FAILURE;
+	}
 	return example_stop != 0 ? 128 + example_stop : status;
 }
 

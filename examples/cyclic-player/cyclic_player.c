@@ -28,12 +28,12 @@
 static const char usage[] =
 	"usage: cyclic-player [EAL options --] [-i FILE] [-o FILE] [-t SECONDS] [-x SPEED] [-s MS]\n"
 	"Plays sound, 48000 Hz, two channels of 16 bits, to a simulated codec, and says whether it\n"
-	"heard all of it.\n"
+	"heard all of it, which is also the exit status.\n"
 	"  -i FILE     raw samples to play (default: a tone)\n"
 	"  -o FILE     write what the codec hears\n"
 	"  -t SECONDS  length of the tone (default 2)\n"
 	"  -x SPEED    times as fast (default 1)\n"
-	"  -s MS       pause filling once for so long, to see underruns\n";
+	"  -s MS       pause filling once for so long; more than the 80 ms of the ring: underruns\n";
 
 struct codec {
 	const uint8_t *window;
@@ -114,7 +114,7 @@ static void
 play(struct ce_adapter *adapter, struct ce_cyclic *cyclic, struct sound *sound, struct codec *codec,
 	double pause)
 {
-	double shown = 0, resume = 0;
+	double resume = 0;
 
 	while (!example_stop && codec->status == 0) {
 		ce_poll(adapter);
@@ -126,23 +126,9 @@ play(struct ce_adapter *adapter, struct ce_cyclic *cyclic, struct sound *sound, 
 			feed(cyclic, sound, codec);
 		if (codec->heard >= codec->end)
 			return;
-		if (isatty(STDERR_FILENO) && example_seconds() - shown > 0.1) {
-			shown = example_seconds();
-			fprintf(stderr, "\r%7.2f s, %5zu bytes left in this round",
-				(double)codec->heard / FRAME / RATE, ce_cyclic_remaining(cyclic));
-		}
+		example_progress("%7.2f s, %5zu bytes left in this round",
+			(double)codec->heard / FRAME / RATE, ce_cyclic_remaining(cyclic));
 	}
-}
-
-static double
-number(const char *text, char option)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (*end != '\0' || !(value > 0 && value < 1E6))
-		example_fail("-%c %s: takes a number above 0", option, text);
-	return value;
 }
 
 static FILE *
@@ -166,6 +152,7 @@ main(int argc, char **argv)
 	struct ce_cyclic *cyclic;
 	struct codec codec = {.end = UINT64_MAX};
 	double speed = 1, pause = 0;
+	bool heard;
 	int opt;
 
 	example_begin(&argc, &argv, usage);
@@ -175,16 +162,16 @@ main(int argc, char **argv)
 		else if (opt == 'o')
 			codec.out = open_or_fail(optarg, "wb");
 		else if (opt == 't')
-			sound.frames = number(optarg, opt) * RATE;
+			sound.frames = example_number(optarg, opt, 1E-3, 1E6) * RATE;
 		else if (opt == 'x')
-			speed = number(optarg, opt);
+			speed = example_number(optarg, opt, 1E-3, 1E3);
 		else if (opt == 's')
-			pause = number(optarg, opt) / 1000;
+			pause = example_number(optarg, opt, 0, 1E6) / 1000;
 		else
-			example_fail("see --help");
+			example_misuse("-%c is no option, or needs a value", optopt);
 	}
 	if (optind != argc)
-		example_fail("%s: there is no such argument, see --help", argv[optind]);
+		example_misuse("%s: there is no such argument", argv[optind]);
 	adapter = example_adapter(NULL);
 	ring = ce_common_buffer_alloc(adapter, PERIOD * PERIODS);
 	window = ce_common_buffer_alloc(adapter, PERIOD);
@@ -212,10 +199,9 @@ main(int argc, char **argv)
 		example_fail("what the codec heard could not be written");
 	if (codec.status != 0)
 		example_fail("the device failed: %s", rte_strerror(-codec.status));
-	printf("\n%.2f s played, %" PRIu64 " periods, %" PRIu64 " underruns, %" PRIu64 " late, %s\n",
-		(double)sound.bytes / FRAME / RATE, stats.periods, stats.underruns, stats.late,
-		codec.sum == sound.sum && codec.heard == sound.bytes ? "heard as played" :
-								       "not heard as played");
-	return example_end(stats.underruns == 0 && codec.sum != sound.sum && !example_stop ?
-				   EXIT_FAILURE : EXIT_SUCCESS);
+	heard = codec.sum == sound.sum && codec.heard == sound.bytes;
+	printf("%.2f s played, %" PRIu64 " periods, %" PRIu64 " underruns, %" PRIu64 " late, %s\n",
+		(double)codec.heard / FRAME / RATE, stats.periods, stats.underruns, stats.late,
+		heard ? "heard as played" : example_stop ? "interrupted" : "not heard as played");
+	return example_end(heard ? EXIT_SUCCESS : EXIT_FAILURE);
 }

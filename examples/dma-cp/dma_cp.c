@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +26,15 @@
 
 #define CHUNK (1u << 20)
 #define SLOTS 4
+#define ROUNDS 3 /* of a comparison */
 
 static const char usage[] =
 	"usage: dma-cp [EAL options --] [-q] [-c] SOURCE DESTINATION\n"
-	"Copies a file of any size through a DMA device and verifies the copy.\n"
-	"  -q  no progress bar\n"
-	"  -c  copy with cp as well, beside DESTINATION, and compare the throughput\n";
+	"Copies a file of any size through a DMA device and verifies the copy. DESTINATION appears, or\n"
+	"is replaced, only when the copy is whole.\n"
+	"  -q  no progress\n"
+	"  -c  copy with cp as well and compare the throughput: the two in turn, the median of three\n"
+	"      each, SOURCE in the page cache, and until the copy has reached the disk (fdatasync)\n";
 
 struct slot {
 	struct ce_common_buffer *in, *out;
@@ -40,16 +44,12 @@ struct slot {
 
 static struct slot slots[SLOTS];
 static const char *dst_path;
-static bool bar;
+static bool quiet;
 
-/* An error or Ctrl-C leaves no half of a file behind. */
 static void
 give_up(const char *what, const char *path)
 {
-	const int error = errno;
-
-	unlink(dst_path);
-	example_fail("%s %s: %s", what, path, strerror(error));
+	example_fail("%s %s: %s", what, path, strerror(errno));
 }
 
 /* Read until the chunk is full or the file ends. */
@@ -92,17 +92,14 @@ write_chunk(int fd, const struct slot *slot)
 static void
 progress(off_t done, off_t size, double start)
 {
-	static double last;
-	const double now = example_seconds();
 	const double share = size > 0 && done < size ? (double)done / size : 1;
 	char line[] = "########################################";
 
-	if (!bar || (now - last < 0.1 && done < size))
+	if (quiet)
 		return;
-	last = now;
 	memset(line + (int)(share * 40), '.', 40 - (int)(share * 40));
-	fprintf(stderr, "\r[%s] %3.0f %% %6.0f MB/s", line, share * 100,
-		done / (now - start + 1E-9) / 1E6);
+	example_progress("[%s] %3.0f %% %6.0f MB/s", line, share * 100,
+		done / (example_seconds() - start + 1E-9) / 1E6);
 }
 
 static void
@@ -151,8 +148,6 @@ copy(struct ce_adapter *adapter, int src, int dst, const char *src_path, off_t s
 	/* Memory under DMA is not to be freed: what was started is waited for. */
 	for (turn = 0; turn < SLOTS; turn++)
 		slot_wait(adapter, &slots[turn]);
-	if (bar)
-		fprintf(stderr, "\n");
 	return written;
 }
 
@@ -172,25 +167,23 @@ verify(int src, int dst, const char *src_path)
 		give_up("cannot read", dst_path);
 	do {
 		length = read_chunk(src, a, src_path);
-		if (read_chunk(dst, b, dst_path) != length || memcmp(a, b, length) != 0) {
-			unlink(dst_path);
+		if (read_chunk(dst, b, dst_path) != length || memcmp(a, b, length) != 0)
 			example_fail("the copy differs within %u bytes from byte %jd", CHUNK,
 				(intmax_t)offset);
-		}
 		offset += length;
 	} while (length > 0 && !example_stop);
 }
 
-/* Seconds that cp takes for the same; negative: it failed. */
+/* Seconds that cp takes for the same. */
 static double
 run_cp(const char *src_path)
 {
-	char path[4096];
+	char path[PATH_MAX];
 	double start;
-	int status = -1;
+	int status = -1, fd;
 	pid_t pid;
 
-	snprintf(path, sizeof(path), "%s.cp~", dst_path);
+	snprintf(path, sizeof(path), "%s.cp", example_file_name());
 	start = example_seconds();
 	pid = fork();
 	if (pid == 0) {
@@ -199,9 +192,62 @@ run_cp(const char *src_path)
 	}
 	if (pid > 0)
 		waitpid(pid, &status, 0);
+	fd = status == 0 ? open(path, O_RDWR) : -1;
+	if (fd >= 0 && fdatasync(fd) < 0)
+		status = -1;
 	start = example_seconds() - start;
+	if (fd >= 0)
+		close(fd);
 	unlink(path);
-	return status == 0 ? start : -1;
+	if (fd < 0 || status != 0) {
+		if (!example_stop)
+			example_fail("cp fails, there is nothing to compare with");
+		return 0;
+	}
+	return start;
+}
+
+static double
+run_dma(struct ce_adapter *adapter, int src, int dst, const char *src_path, off_t size, off_t *bytes)
+{
+	const double start = example_seconds();
+
+	*bytes = copy(adapter, src, dst, src_path, size);
+	if (fdatasync(dst) < 0)
+		give_up("cannot write", dst_path);
+	return example_seconds() - start;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+
+/* Each begins with a file of no bytes, reads from the page cache, and ends on the disk. */
+static void
+compare(struct ce_adapter *adapter, int src, int dst, const char *src_path, off_t size)
+{
+	double dma[ROUNDS], cp[ROUNDS];
+	off_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS && !example_stop; i++) {
+		if (lseek(src, 0, SEEK_SET) < 0)
+			example_fail("-c: %s cannot be read twice", src_path);
+		if (ftruncate(dst, 0) < 0)
+			give_up("cannot write", dst_path);
+		dma[i] = run_dma(adapter, src, dst, src_path, size, &bytes);
+		if (!example_stop)
+			cp[i] = run_cp(src_path);
+	}
+	if (example_stop)
+		return;
+	qsort(dma, ROUNDS, sizeof(dma[0]), by_value);
+	qsort(cp, ROUNDS, sizeof(cp[0]), by_value);
+	printf("dma-cp: %.0f MB/s, cp: %.0f MB/s (in turn, medians of %d; source in the page cache, "
+	       "copy on the disk)\n", bytes / dma[ROUNDS / 2] / 1E6, bytes / cp[ROUNDS / 2] / 1E6,
+		ROUNDS);
 }
 
 static void
@@ -240,30 +286,12 @@ open_src(const char *path, struct stat *st)
 	return fd;
 }
 
-static int
-open_dst(const char *path, const struct stat *src)
-{
-	struct stat st;
-	int fd;
-
-	if (stat(path, &st) == 0) {
-		if (st.st_dev == src->st_dev && st.st_ino == src->st_ino)
-			example_fail("source and destination are the same file");
-		if (!S_ISREG(st.st_mode))
-			example_fail("%s is there and is not a file", path);
-	}
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, src->st_mode & 0777);
-	if (fd < 0)
-		example_fail("cannot create %s: %s", path, strerror(errno));
-	return fd;
-}
-
 int
 main(int argc, char **argv)
 {
-	bool quiet = false, compare = false;
+	bool with_cp = false;
 	struct ce_adapter *adapter;
-	double start, dma, cp;
+	double seconds;
 	struct stat st;
 	int opt, src, dst;
 	off_t bytes;
@@ -271,38 +299,37 @@ main(int argc, char **argv)
 	example_begin(&argc, &argv, usage);
 	while ((opt = getopt(argc, argv, "qc")) != -1) {
 		quiet |= opt == 'q';
-		compare |= opt == 'c';
+		with_cp |= opt == 'c';
 		if (opt == '?')
-			example_fail("see --help");
+			example_misuse("-%c is no option", optopt);
 	}
 	if (argc - optind != 2)
-		example_fail("SOURCE and DESTINATION are needed, see --help");
+		example_misuse("SOURCE and DESTINATION are needed");
 	dst_path = argv[optind + 1];
-	bar = !quiet && isatty(STDERR_FILENO);
 	src = open_src(argv[optind], &st);
 	adapter = example_adapter(NULL);
 	buffers_alloc(adapter);
-	dst = open_dst(dst_path, &st);
+	dst = example_file(dst_path, &st);
 
-	start = example_seconds();
-	bytes = copy(adapter, src, dst, argv[optind], st.st_size);
-	dma = example_seconds() - start;
+	seconds = run_dma(adapter, src, dst, argv[optind], st.st_size, &bytes);
 	if (!example_stop)
 		verify(src, dst, argv[optind]);
+	if (!example_stop && with_cp) {
+		compare(adapter, src, dst, argv[optind], st.st_size);
+		/* What is kept is the last of the copies. */
+		if (!example_stop)
+			verify(src, dst, argv[optind]);
+	}
 	if (close(dst) < 0)
 		give_up("cannot write", dst_path);
 	close(src);
 	buffers_free();
 	ce_adapter_put(adapter);
 	if (example_stop) {
-		unlink(dst_path);
-		fprintf(stderr, "interrupted, nothing is left of %s\n", dst_path);
+		fprintf(stderr, "interrupted, %s is as it was\n", dst_path);
 		return example_end(EXIT_FAILURE);
 	}
-	printf("%jd bytes copied and verified, dma-cp: %.0f MB/s\n", (intmax_t)bytes,
-		bytes / dma / 1E6);
-	cp = compare ? run_cp(argv[optind]) : -1;
-	if (cp > 0)
-		printf("cp: %.0f MB/s\n", bytes / cp / 1E6);
+	example_file_keep();
+	printf("%jd bytes copied and verified, %.0f MB/s\n", (intmax_t)bytes, bytes / seconds / 1E6);
 	return example_end(EXIT_SUCCESS);
 }

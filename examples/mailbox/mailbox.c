@@ -221,19 +221,16 @@ main(int argc, char **argv)
 	struct peer peer;
 	pthread_t thread;
 	double start;
-	char *end;
 	int opt;
 
 	example_begin(&argc, &argv, usage);
 	while ((opt = getopt(argc, argv, "n:")) != -1) {
 		if (opt == '?')
-			example_fail("see --help");
-		rounds = strtoul(optarg, &end, 0);
-		if (*end != '\0' || rounds == 0)
-			example_fail("-n %s: takes a number, 1 or more", optarg);
+			example_misuse("-%c is no option, or needs a value", optopt);
+		rounds = example_number(optarg, opt, 1, UINT32_MAX);
 	}
 	if (optind != argc)
-		example_fail("%s: there is no such argument, see --help", argv[optind]);
+		example_misuse("%s: there is no such argument", argv[optind]);
 	adapter = example_adapter(NULL);
 	box_buffer = ce_common_buffer_alloc(adapter, sizeof(struct mailbox));
 	peer_buffer = ce_common_buffer_alloc(adapter, LENGTH);
@@ -246,8 +243,10 @@ main(int argc, char **argv)
 		example_fail("the peer does not start");
 
 	start = example_seconds();
-	while (number < rounds && wrong == NULL && !example_stop)
+	while (number < rounds && wrong == NULL && !example_stop) {
 		wrong = exchange(adapter, peer.mailbox, &message, peer_memory, ++number);
+		example_progress("%u of %u rounds", number, rounds);
+	}
 	start = example_seconds() - start;
 
 	command(adapter, peer.mailbox, COMMAND_END, number + 1);

@@ -174,6 +174,11 @@ add_option(char *text, unsigned int depth)
 
 	if (below(3) != 0)
 		return;
+	if (isupper((unsigned char)text[0])) {
+		add(" ");
+		add_word(text, depth);
+		return;
+	}
 	if (value != NULL) {
 		sign[0] = *value;
 		*value++ = '\0';

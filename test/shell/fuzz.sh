@@ -9,5 +9,5 @@ set -euo pipefail
 shift
 
 devices=(--vdev=dma_skeleton0)
-[ $HAVE_CBDMA -eq 0 ] || devices+=(--vdev=dma_cbdma0)
+[ "$HAVE_CBDMA" -eq 0 ] || devices+=(--vdev=dma_cbdma0)
 run "$BUILD/test/shell/dma-shell-fuzz" "${EAL[@]}" "${devices[@]}" -- "$@"

@@ -25,16 +25,11 @@ skip()
 make_run_dir
 # Memory of the process will do: nothing here depends on hugepages.
 EAL=(--no-huge -m 128 --no-pci --log-level=3 -l '0,1' "--file-prefix=shell$$")
-HAVE_CBDMA=0
-if [ -e "$BUILD/drivers/dma/cbdma/librte_dma_cbdma.so" ] && [ "${WITH_MODEL-1}" = 1 ]; then
-	stage_plugin "$BUILD"
-	EAL+=(-d "$PLUGIN")
-	HAVE_CBDMA=1
-fi
+HAVE_CBDMA=${WITH_MODEL-1}
 
 need_cbdma()
 {
-	[ $HAVE_CBDMA -eq 1 ] || skip "built without the model: there is no dma_cbdma"
+	[ "$HAVE_CBDMA" -eq 1 ] || skip "built without the model: there is no dma_cbdma"
 }
 
 fail()

@@ -58,7 +58,10 @@ refused "has no silent mode" "set device 0 silent on"
 refused "device 0 has no injection" "inject device 0 fail at=3"
 refused "bad word 'at=x': expected .*at=a number" "inject device 0 fail at=x"
 refused "cause=src.dst" "inject device 0 fail cause=bad"
-refused "cannot attach 'dma_nosuch0'" "attach dma_nosuch0"
+refused "cannot attach 'dma_nosuch0': no driver that is loaded takes it" "attach dma_nosuch0"
+refused "cannot load '/nonexistent'" "load driver /nonexistent"
+refused "the EAL option -m MEGABYTES gives more" "alloc x 1G"
+refused "'/dev/full' could not be written completely" "bench 0 sizes 64 seconds 0.01 csv /dev/full"
 refused "cannot read '/nonexistent'" "load /nonexistent a"
 refused "cannot write '/nonexistent/x'" "$AB; save a /nonexistent/x"
 refused "there is no operation|are not submitted" "$AB; start device 0; copy 0 a b; wait"
@@ -86,14 +89,65 @@ expect_output "s.dma:3: stopped here" "$out"
 out=$("$DMA_SHELL" "${EAL[@]}" -- <"$RUN_DIR/s.dma" 2>&1) && fail "a wrong input succeeds"
 expect_output "input:3: stopped here" "$out"
 
-# Options.
-out=$("$DMA_SHELL" --help) || fail "--help"
-expect_output "cmdline-file" "$out"
-out=$("$DMA_SHELL" "${EAL[@]}" -- --nonsense 2>&1) && fail "--nonsense succeeds"
-expect_output "usage" "$out"
-out=$("$DMA_SHELL" "${EAL[@]}" -- --device none0 -c quit 2>&1) && fail "--device none0 succeeds"
-expect_output "there is no device 'none0'" "$out"
-"$DMA_SHELL" "${EAL[@]}" -- --device dma_skeleton0 -c "burst 0 10 64" >/dev/null
+# Options. shell STATUS PATTERN ARGUMENT...: how it ends, and what it says
+shell()
+{
+	local wanted=$1 pattern=$2 status=0 out
+	shift 2
+
+	out=$("$DMA_SHELL" "$@" 2>&1 </dev/null) || status=$?
+	[ $status -eq "$wanted" ] || fail "'$*' ends with $status, not $wanted: $out"
+	expect_output "$pattern" "$out"
+}
+
+shell 0 "cmdline-file" --help
+shell 0 "cmdline-file" -h
+shell 0 "cmdline-file" "${EAL[@]}" -- -h
+shell 2 "error: bad option.*--nonsense, see --help" "${EAL[@]}" -- --nonsense
+shell 2 "error: bad option.*EAL.*see --help" --no-huge
+shell 2 "value is missing after -c, see --help" -c
+shell 2 "do not go together, see --help" -c quit -f x
+shell 2 "a device that was named is not there" "${EAL[@]}" -- --device none0 -c quit
+shell 0 "completed 10" "${EAL[@]}" -- --device dma_skeleton0 -c "burst 0 10 64"
+shell 0 "dma_skeleton0" "${EAL[@]}" -c "show devices" --
+
+# In one word: the model, or what is named.
+if [ "$HAVE_CBDMA" = 1 ]; then
+	shell 0 "0 dma_cbdma0 +stopped" -c "show devices"
+	shell 0 "0 dma_cbdma0 +started" -c "show devices" dma_cbdma0,cpu=0
+fi
+shell 0 "0 dma_skeleton0 +started" -c "show devices" dma_skeleton0
+shell 2 "no device 'ffff:1f:1f.7'|DPDK does not start" -c "show devices" ffff:1f:1f.7
+shell 0 "0 dma_skeleton0" -l 0 --no-huge --log-level=3 "--file-prefix=shell$$" -- \
+	-c "show devices" dma_skeleton0
+
+# What EAL drops or does not say.
+shell 2 "'foo' is no option of EAL's" "${EAL[@]}" foo --
+[ "$HAVE_CBDMA" = 0 ] || shell 2 "there is no device 'dma_cbdma7.*or it does not start" \
+	"${EAL[@]}" --vdev=dma_cbdma7,cpu=99999 --
+shell 2 "a plugin .-d. cannot be loaded" "${EAL[@]}" --log-level=info -d /nonexistent.so --
+mkfifo "$RUN_DIR/hold"
+"$DMA_SHELL" "${EAL[@]}" -- <"$RUN_DIR/hold" >"$RUN_DIR/first" 2>&1 &
+exec 8>"$RUN_DIR/hold"
+echo "show lcores" >&8
+for ((i = 0; i < 100; i++)); do
+	! grep -q role "$RUN_DIR/first" || break
+	sleep 0.1
+done
+shell 2 "does not start: another DPDK program runs with these files.*--file-prefix" \
+	"${EAL[@]}" --log-level=info --
+exec 8>&-
+wait
+
+# Output that does not arrive.
+"$DMA_SHELL" "${EAL[@]}" -- -c help >/dev/full 2>"$RUN_DIR/full" && fail "a full disk is no error"
+grep -q "output cannot be written: No space" "$RUN_DIR/full" || fail "no word of a full disk"
+
+# As many looks as were asked for, and workers that have stopped are stopped.
+[ "$("$DMA_SHELL" "${EAL[@]}" -- -j -c "watch 0.01 count 3" | grep -c watch_devices)" -eq 3 ] ||
+	fail "watch count 3 does not look three times"
+out=$("$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 0.1; stop workers")
+expect_output "1 +0 stopped +" "$out"
 
 # Errors are objects too, and the stream stays one object a line.
 out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c 'show "quote\x' 2>/dev/null) && fail "json error"

@@ -10,6 +10,7 @@ set -euo pipefail
 command -v tmux >/dev/null || skip "no tmux here: apt-get install tmux"
 
 starts=0
+COMMAND="'$DMA_SHELL' ${EAL[*]} --vdev=dma_skeleton0 --"
 tm()
 {
 	tmux -S "$RUN_DIR/tmux$starts" -f /dev/null "$@"
@@ -53,7 +54,7 @@ start()
 	starts=$((starts + 1))
 	at_exit "tmux -S '$RUN_DIR/tmux$starts' kill-server 2>/dev/null"
 	tm new-session -d -s shell -x 100 -y 30 \
-		"'$DMA_SHELL' ${EAL[*]} --vdev=dma_skeleton0 --; echo ended with \$?; sleep 1000"
+		"$COMMAND; echo ended with \$?; sleep 1000"
 	see 'dma-shell>$'
 }
 
@@ -137,13 +138,13 @@ done
 keys "burst 0 100 1K" Enter
 see "device 0 is not started|completed 100"
 
-echo "-- Ctrl-C at the prompt ends the shell, devices stopped"
+echo "-- Ctrl-C at the prompt drops the line, Ctrl-D and quit leave, devices stopped"
 clean
-keys C-c
-see "ended with 0"
-
-echo "-- so does Ctrl-D, and quit"
-start
+keys "nonsense" C-c
+see '^dma-shell>$'
+keys "show devices" Enter
+see "0 dma_skeleton0"
+! screen | grep -q "unknown command" || fail "Ctrl-C does not drop the line"
 keys C-d
 see "ended with 0"
 start
@@ -152,5 +153,18 @@ see "ended with 0"
 
 echo "-- a terminal as it was"
 start
+keys "quit" Enter
+see "ended with 0"
+
+echo "-- in one word: a prompt, three lines before it, and a device that is started"
+[ "$HAVE_CBDMA" = 1 ] || exit 0
+COMMAND="'$DMA_SHELL'"
+start
+see "^1 DMA device: 0 dma_cbdma0 \(started\)"
+see "^Try: alloc"
+see "^help"
+[ "$(screen | grep -c .)" -eq 4 ] || fail "not three lines and a prompt: $(screen)"
+keys "alloc a 64K pattern random; alloc b 64K; copy 0 a b submit; wait 0" Enter
+see "completed 1, errors 0"
 keys "quit" Enter
 see "ended with 0"
