@@ -36,7 +36,10 @@ void test_begin(int argc, char **argv);
 /* Inject a fault into a dma_cbdma. */
 void inject(int16_t dev_id, const char *fault);
 
-/* A handle on devices[0]; conf may be NULL. */
+/* Everything by the engine that it reaches. */
+extern const struct ce_adapter_conf by_engine;
+
+/* A handle on devices[0], by_engine unless conf has a break-even size; conf may be NULL. */
 struct ce_adapter *adapter_get(const struct ce_adapter_conf *conf);
 
 /* Put a handle back that must hold nothing any more. */

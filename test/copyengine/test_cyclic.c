@@ -150,6 +150,30 @@ capture(void **state)
 	stop(cyclic);
 }
 
+/* An overrun moves the place to read: what was seen of the old one cannot be committed. */
+static void
+overrun_commit(void **state)
+{
+	struct log log = {0};
+	struct ce_cyclic_conf conf = {.buffer = ring, .length = LENGTH, .period = PERIOD,
+		.peer = peer->iova, .capture = true, .cb = done, .arg = &log};
+	struct ce_cyclic *cyclic = ce_cyclic_start(adapter, &conf);
+	size_t old, moved;
+	void *before, *after;
+
+	(void)state;
+	run_periods(&log, 2);
+	old = ce_cyclic_window(cyclic, &before);
+	assert_true(old >= 2 * PERIOD);
+	run_periods(&log, 2 + PERIODS);
+	assert_int_equal(ce_cyclic_commit(cyclic, old), -EPIPE);
+	moved = ce_cyclic_window(cyclic, &after);
+	assert_true(moved >= PERIOD);
+	assert_ptr_not_equal(before, after);
+	assert_int_equal(ce_cyclic_commit(cyclic, PERIOD), 0);
+	stop(cyclic);
+}
+
 static void
 underrun(void **state)
 {
@@ -219,7 +243,7 @@ bad_arguments(void **state)
 	bad[5].peer_length = PERIOD + 1;
 	bad[6].prefill = LENGTH + 1;
 	bad[7].capture = true, bad[7].prefill = 1;
-	bad[8].ahead = PERIODS;
+	bad[8].ahead = PERIODS, bad[8].capture = true;
 	bad[9].request = (void *)&bad[0];
 	for (i = 0; i < RTE_DIM(bad); i++) {
 		rte_errno = 0;
@@ -267,8 +291,8 @@ keep(struct ce_channel_request *request, void *arg)
 static void
 on_channel(void **state)
 {
-	const struct ce_controller_channel id = {.dev_id = devices[1]};
-	struct ce_controller *controller = ce_controller_create(&id, 1, NULL);
+	const struct ce_channel_id id = {.dev_id = devices[1]};
+	struct ce_controller *controller = ce_controller_create(&id, 1, &by_engine);
 	struct ce_adapter *alone = adapter;
 	bool held = false;
 	struct ce_channel_request request = {.map_registers = 2, .cb = keep, .arg = &held};
@@ -299,6 +323,7 @@ test_cyclic(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(playback, begin, end),
 		cmocka_unit_test_setup_teardown(capture, begin, end),
+		cmocka_unit_test_setup_teardown(overrun_commit, begin, end),
 		cmocka_unit_test_setup_teardown(underrun, begin, end),
 		cmocka_unit_test_setup_teardown(paced, begin, end),
 		cmocka_unit_test_setup_teardown(bad_arguments, begin, end),
