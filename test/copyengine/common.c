@@ -138,17 +138,26 @@ adapter_put(struct ce_adapter *adapter)
 	assert_int_equal(ce_adapter_put(adapter), 0);
 }
 
+void
+step_devices(unsigned int descriptors)
+{
+#ifdef WITH_MODEL
+	unsigned int i;
+
+	for (i = 0; is_step && i < RTE_DIM(devices); i++)
+		rte_pmd_cbdma_step(devices[i], descriptors);
+#else
+	RTE_SET_USED(descriptors);
+#endif
+}
+
 unsigned int
 run(struct ce_adapter *adapter)
 {
 	unsigned int done;
-#ifdef WITH_MODEL
-	unsigned int i;
 
 	/* A few at a time, so that a poll finds pieces of transfers done. */
-	for (i = 0; is_step && i < RTE_DIM(devices); i++)
-		rte_pmd_cbdma_step(devices[i], 3);
-#endif
+	step_devices(3);
 	done = ce_poll(adapter);
 	/* There may be fewer CPUs than threads that poll. */
 	if (done == 0 && !is_step)

@@ -248,6 +248,55 @@ registered(void **state)
 	adapter_put(adapter);
 }
 
+/* The same in one call, with memory that begins and ends anywhere. */
+static void
+registered_by_library(void **state)
+{
+	const struct ce_adapter_conf conf = NO_SVA_CONF;
+	const size_t length = 300000;
+	struct ce_adapter *adapter = adapter_get(&conf);
+	uint8_t *memory = malloc(length), *copied = malloc(length);
+	struct ce_adapter_stats stats;
+	struct ce_transfer t = {0};
+	unsigned int round;
+	int ret;
+
+	(void)state;
+	assert_int_equal(ce_memory_register(adapter, memory, 0), -EINVAL);
+	assert_int_equal(ce_memory_register(adapter, NULL, 1), -EINVAL);
+	assert_int_equal(ce_memory_register(adapter, memory, SIZE_MAX), -EINVAL);
+	assert_int_equal(ce_memory_unregister(adapter, memory, length), -ENOENT);
+	for (round = 0; round < 3; round++) {
+		ret = ce_memory_register(adapter, memory, length);
+		if (rte_eal_iova_mode() != RTE_IOVA_VA) {
+			assert_int_equal(ret, -ENOTSUP);
+			break;
+		}
+		assert_int_equal(ret, 0);
+		assert_int_equal(ce_memory_register(adapter, memory, length), -EEXIST);
+		assert_int_equal(ce_memory_register(adapter, memory + 5, length - 10000), -EEXIST);
+		pattern_fill(memory, length / 2, round);
+		assert_int_equal(ce_transfer_copy(
+			adapter, &t, memory + length / 2, memory, length / 2), 0);
+		assert_int_equal(ce_memory_unregister(adapter, memory, length), -EBUSY);
+		assert_int_equal(finish(adapter, &t), 0);
+		assert_true(pattern_is(memory + length / 2, length / 2, round));
+		ce_adapter_stats_get(adapter, &stats);
+		assert_int_equal(stats.engine_bytes, (round + 1) * (length / 2));
+		assert_int_equal(ce_adapter_put(adapter), -EBUSY);
+		assert_int_equal(ce_memory_unregister(adapter, memory, length), 0);
+		/* The CPU's again. */
+		assert_int_equal(ce_transfer_copy(adapter, &t, copied, memory, length), 0);
+		assert_int_equal(finish(adapter, &t), 0);
+		assert_memory_equal(copied, memory, length);
+		ce_adapter_stats_get(adapter, &stats);
+		assert_int_equal(stats.engine_bytes, (round + 1) * (length / 2));
+	}
+	free(memory);
+	free(copied);
+	adapter_put(adapter);
+}
+
 int
 test_sglist(void)
 {
@@ -258,6 +307,7 @@ test_sglist(void)
 		cmocka_unit_test(packets),
 		cmocka_unit_test(empty_and_exhausted),
 		cmocka_unit_test(registered),
+		cmocka_unit_test(registered_by_library),
 	};
 
 	return cmocka_run_group_tests_name("scatter/gather lists", tests, NULL, NULL);
