@@ -7,69 +7,116 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "ce_private.h"
+#include "cei_adapter.h"
+
+/* Requests that one call calls back. */
+#define DELIVERED_PER_CALL 64u
 
 struct channel {
-	struct ce_device *dev;
-	uint16_t vchan;
-	uint32_t map_registers;		   /* that the controller has taken */
-	uint32_t nb_free;		   /* of them held by no request */
-	struct ce_channel_request *holder; /* NULL: the channel is free */
+	struct ce_queue *queue;
+	uint32_t map_registers;	   /* that the controller has taken */
+	uint32_t nb_free;	   /* of them held by no request */
+	struct ce_request *holder; /* NULL: the channel is free */
 };
 
 struct ce_controller {
 	rte_ticketlock_t lock;
 	unsigned int nb_channels;
-	uint32_t refs; /* handles */
+	uint32_t refs; /* handles, under cei_device_lock() */
 	struct ce_adapter_conf conf;
-	TAILQ_HEAD(, ce_channel_request) queue;
-	struct channel channels[CE_CONTROLLER_MAX_CHANNELS];
+	TAILQ_HEAD(, ce_request) queue;
+	struct channel channels[CE_MAX_CHANNELS];
 };
 
+static struct ce_channel_request *
+public(struct ce_request *request)
+{
+	return (struct ce_channel_request *)RTE_PTR_SUB(
+		request, offsetof(struct ce_channel_request, opaque));
+}
+
 static int
-channel_open(struct channel *channel, const struct ce_controller_channel *id,
+channel_open(struct channel *channel, const struct ce_channel_id *id,
 	const struct ce_adapter_conf *conf)
 {
 	struct ce_adapter_conf channel_conf = *conf;
-	struct ce_vchan *vq;
+	struct ce_device *dev;
 
 	channel_conf.vchan = id->vchan;
-	channel->dev = cei_device_get(id->dev_id, &channel_conf);
-	if (channel->dev == NULL)
+	dev = cei_device_get(id->dev_id, &channel_conf);
+	if (dev == NULL)
 		return -rte_errno;
-	channel->vchan = id->vchan;
-	vq = &channel->dev->vchans[id->vchan];
-	channel->map_registers = vq->map_registers;
-	channel->nb_free = vq->map_registers;
-	vq->map_registers = 0;
+	channel->queue = &dev->queues[id->vchan];
+	channel->map_registers = channel->queue->map_registers;
+	channel->nb_free = channel->map_registers;
+	channel->queue->map_registers = 0;
 	return channel->map_registers == 0 ? -ENOSPC : 0;
 }
 
 static void
 channel_close(struct channel *channel)
 {
-	if (channel->dev == NULL)
+	if (channel->queue == NULL)
 		return;
-	channel->dev->vchans[channel->vchan].map_registers += channel->map_registers;
-	cei_device_put(channel->dev);
+	channel->queue->map_registers += channel->map_registers;
+	cei_device_put(channel->queue->dev);
 }
 
-/* What is built for one channel has to serve on any. */
-static bool
-channels_alike(const struct channel *a, const struct channel *b)
+static void
+queues_of(const struct ce_controller *controller, struct ce_queue **queues)
 {
-	return a->dev->sva == b->dev->sva && (a->dev->max_sges > 1) == (b->dev->max_sges > 1);
+	unsigned int i;
+
+	for (i = 0; i < controller->nb_channels; i++)
+		queues[i] = controller->channels[i].queue;
 }
 
-struct ce_controller *
-ce_controller_create(const struct ce_controller_channel *channels, unsigned int count,
-	const struct ce_adapter_conf *conf)
+static int
+channels_open(struct ce_controller *controller, const struct ce_channel_id *ids)
 {
-	struct ce_controller *controller;
+	struct ce_queue *queues[CE_MAX_CHANNELS];
 	unsigned int i;
 	int ret = 0;
 
-	if (count == 0 || count > CE_CONTROLLER_MAX_CHANNELS) {
+	for (i = 0; ret == 0 && i < controller->nb_channels; i++) {
+		ret = channel_open(&controller->channels[i], &ids[i], &controller->conf);
+		/* What is built for one channel has to serve on any. */
+		if (ret == 0 && !cei_queues_alike(controller->channels[0].queue,
+				controller->channels[i].queue))
+			ret = -EINVAL;
+	}
+	if (ret < 0)
+		return ret;
+	/* Now, while nobody else is on the channels. */
+	queues_of(controller, queues);
+	controller->conf.break_even = cei_break_even(
+		queues, controller->nb_channels, controller->conf.break_even);
+	return 0;
+}
+
+static void
+controller_free(struct ce_controller *controller)
+{
+	unsigned int i;
+
+	for (i = 0; i < controller->nb_channels; i++)
+		channel_close(&controller->channels[i]);
+	rte_free(controller);
+}
+
+struct ce_controller *
+ce_controller_create(const struct ce_channel_id *channels, unsigned int count,
+	const struct ce_adapter_conf *given)
+{
+	struct ce_controller *controller;
+	struct ce_adapter_conf conf = {0};
+	int ret;
+
+	if (given != NULL)
+		conf = *given;
+	conf.flags |= CE_ADAPTER_SHARED;
+	if (count == 0 || count > CE_MAX_CHANNELS || conf.nb_stripes > 0 ||
+		cei_conf_complete(&conf, &conf) < 0) {
 		rte_errno = EINVAL;
 		return NULL;
 	}
@@ -78,102 +125,86 @@ ce_controller_create(const struct ce_controller_channel *channels, unsigned int 
 		rte_errno = ENOMEM;
 		return NULL;
 	}
-	controller->conf = cei_conf_complete(conf);
-	controller->conf.flags |= CE_ADAPTER_SHARED;
+	controller->conf = conf;
 	controller->nb_channels = count;
 	rte_ticketlock_init(&controller->lock);
 	TAILQ_INIT(&controller->queue);
-	for (i = 0; ret == 0 && i < count; i++) {
-		ret = channel_open(&controller->channels[i], &channels[i], &controller->conf);
-		if (ret == 0 && !channels_alike(&controller->channels[0], &controller->channels[i]))
-			ret = -EINVAL;
-	}
-	if (ret < 0) {
-		ce_controller_destroy(controller);
-		rte_errno = -ret;
-		return NULL;
-	}
-	return controller;
+	cei_device_lock();
+	ret = channels_open(controller, channels);
+	if (ret < 0)
+		controller_free(controller);
+	cei_device_unlock();
+	if (ret == 0)
+		return controller;
+	rte_errno = -ret;
+	return NULL;
 }
 
 int
 ce_controller_destroy(struct ce_controller *controller)
 {
-	unsigned int i;
+	int ret = 0;
 
 	if (controller == NULL)
 		return 0;
+	cei_device_lock();
 	if (controller->refs > 0)
-		return -EBUSY;
-	for (i = 0; i < controller->nb_channels; i++)
-		channel_close(&controller->channels[i]);
-	rte_free(controller);
-	return 0;
+		ret = -EBUSY;
+	else
+		controller_free(controller);
+	cei_device_unlock();
+	return ret;
+}
+
+/* With cei_device_lock() held. */
+void
+cei_controller_put(struct ce_controller *controller)
+{
+	controller->refs--;
 }
 
 struct ce_adapter *
 ce_controller_adapter_get(struct ce_controller *controller, const struct ce_adapter_conf *given)
 {
-	struct ce_adapter_conf conf = cei_conf_complete(given), port_conf;
+	struct ce_queue *queues[CE_MAX_CHANNELS];
+	struct ce_adapter_conf conf = {0};
 	struct ce_adapter *adapter;
 	unsigned int i;
 
-	if (given == NULL || given->map_registers == 0)
+	if (given != NULL)
+		conf = *given;
+	conf.flags |= controller->conf.flags;
+	if (conf.map_registers == 0)
 		conf.map_registers = controller->conf.map_registers;
-	conf.vchan = controller->channels[0].vchan;
-	port_conf = conf;
-	conf.map_registers = 0;
-	adapter = cei_adapter_create(controller->channels[0].dev, &conf, NULL);
-	if (adapter == NULL)
-		return NULL;
-	for (i = 0; i < controller->nb_channels; i++) {
-		const struct channel *channel = &controller->channels[i];
-
-		conf = port_conf;
-		conf.vchan = channel->vchan;
-		conf.map_registers = RTE_MIN(conf.map_registers, channel->map_registers);
-		adapter->ports[i] = cei_adapter_create(channel->dev, &conf, adapter);
-		if (adapter->ports[i] == NULL)
-			break;
-	}
-	adapter->controller = controller;
-	controller->refs++;
-	if (i < controller->nb_channels) {
-		cei_controller_adapter_put(adapter);
-		rte_errno = ENOMEM;
+	if (conf.break_even == 0)
+		conf.break_even = controller->conf.break_even;
+	if (conf.nb_stripes > 0 || cei_conf_complete(&conf, &conf) < 0) {
+		rte_errno = EINVAL;
 		return NULL;
 	}
+	for (i = 0; i < controller->nb_channels; i++)
+		conf.map_registers =
+			RTE_MIN(conf.map_registers, controller->channels[i].map_registers);
+	queues_of(controller, queues);
+	cei_device_lock();
+	adapter = cei_adapter_create(&conf, queues, controller->nb_channels, controller);
+	if (adapter != NULL)
+		controller->refs++;
+	cei_device_unlock();
 	return adapter;
-}
-
-int
-cei_controller_adapter_put(struct ce_adapter *adapter)
-{
-	unsigned int i;
-
-	for (i = 0; i < CE_CONTROLLER_MAX_CHANNELS && adapter->ports[i] != NULL; i++)
-		if (cei_adapter_busy(adapter->ports[i]))
-			return -EBUSY;
-	for (i = 0; i < CE_CONTROLLER_MAX_CHANNELS && adapter->ports[i] != NULL; i++) {
-		adapter->ports[i]->bounce = NULL;
-		cei_adapter_destroy(adapter->ports[i]);
-	}
-	adapter->controller->refs--;
-	cei_adapter_destroy(adapter);
-	return 0;
 }
 
 /* A free channel with as many free map registers as the request wants. */
 static struct channel *
-channel_for(struct ce_controller *controller, const struct ce_channel_request *request)
+channel_for(struct ce_controller *controller, const struct ce_request *r)
 {
 	struct channel *channel;
 	unsigned int i;
 
 	for (i = 0; i < controller->nb_channels; i++) {
 		channel = &controller->channels[i];
-		if (channel->holder == NULL && channel->nb_free >= request->map_registers &&
-			atomic_load(&channel->dev->dead) == 0)
+		if (channel->holder == NULL && channel->nb_free >= r->map_registers &&
+			cei_queue_dead(channel->queue) == 0)
 			return channel;
 	}
 	return NULL;
@@ -187,33 +218,33 @@ channel_for(struct ce_controller *controller, const struct ce_channel_request *r
 static void
 assign(struct ce_controller *controller)
 {
-	struct ce_channel_request *request;
 	struct channel *channel;
+	struct ce_request *r;
 
-	while ((request = TAILQ_FIRST(&controller->queue)) != NULL) {
-		channel = channel_for(controller, request);
+	while ((r = TAILQ_FIRST(&controller->queue)) != NULL) {
+		channel = channel_for(controller, r);
 		if (channel == NULL)
 			return;
-		channel->holder = request;
-		channel->nb_free -= request->map_registers;
-		request->channel = channel - controller->channels;
-		request->granted = true;
-		TAILQ_REMOVE(&controller->queue, request, link);
-		TAILQ_INSERT_TAIL(&request->owner->granted, request, link);
-		atomic_fetch_add(&request->owner->nb_granted, 1);
+		channel->holder = r;
+		channel->nb_free -= r->map_registers;
+		r->channel = channel - controller->channels;
+		r->granted = true;
+		TAILQ_REMOVE(&controller->queue, r, link);
+		TAILQ_INSERT_TAIL(&r->owner->granted, r, link);
+		atomic_fetch_add(&r->owner->nb_granted, 1);
 	}
 }
 
 /* Take from a request what it was granted. Called with the lock held. */
 static void
-release(struct ce_controller *controller, struct ce_channel_request *request, bool keep)
+release(struct ce_controller *controller, struct ce_request *r, bool keep)
 {
-	struct channel *channel = &controller->channels[request->channel];
+	struct channel *channel = &controller->channels[r->channel];
 
-	if (channel->holder == request)
+	if (channel->holder == r)
 		channel->holder = NULL;
 	if (!keep)
-		channel->nb_free += request->map_registers;
+		channel->nb_free += r->map_registers;
 	assign(controller);
 }
 
@@ -224,106 +255,141 @@ controller_dead(const struct ce_controller *controller)
 	unsigned int i;
 
 	for (i = 0; i < controller->nb_channels; i++)
-		if (atomic_load(&controller->channels[i].dev->dead) == 0)
+		if (cei_queue_dead(controller->channels[i].queue) == 0)
 			return false;
 	return true;
 }
 
-static bool
-request_valid(const struct ce_adapter *adapter, const struct ce_channel_request *request)
+static void
+request_end(struct ce_request *r)
 {
-	const struct ce_controller *controller = adapter->controller;
-	unsigned int i;
+	r->state = CE_REQUEST_IDLE;
+	r->owner->nb_requests--;
+	LIST_REMOVE(r, of_owner);
+}
 
-	if (controller == NULL || request->cb == NULL || request->map_registers == 0)
-		return false;
-	/* Any channel must do, or the request might be the first in the queue for ever. */
-	for (i = 0; i < controller->nb_channels; i++)
-		if (request->map_registers > adapter->ports[i]->nb_map_registers)
-			return false;
-	return true;
+/* Call back a requester whose turn has come. */
+static void
+deliver_one(struct ce_adapter *adapter, struct ce_request *r);
+
+/* Granted requests, up to a bound: a callback may make a request that is granted at once. */
+static void
+deliver(struct ce_adapter *adapter)
+{
+	struct ce_controller *controller = adapter->controller;
+	unsigned int n = atomic_load_explicit(&adapter->nb_granted, memory_order_acquire);
+	struct ce_request *r;
+
+	/* A callback that makes a request is called back for that after it has returned. */
+	if (adapter->delivering)
+		return;
+	adapter->delivering = true;
+	for (n = RTE_MIN(n, DELIVERED_PER_CALL); n > 0; n--) {
+		rte_ticketlock_lock(&controller->lock);
+		r = TAILQ_FIRST(&adapter->granted);
+		if (r != NULL) {
+			TAILQ_REMOVE(&adapter->granted, r, link);
+			atomic_fetch_sub(&adapter->nb_granted, 1);
+		}
+		rte_ticketlock_unlock(&controller->lock);
+		/* One callback may have cancelled another's request. */
+		if (r == NULL)
+			break;
+		deliver_one(adapter, r);
+	}
+	adapter->delivering = false;
 }
 
 int
 ce_channel_request(struct ce_adapter *adapter, struct ce_channel_request *request)
 {
 	struct ce_controller *controller = adapter->controller;
+	struct ce_request *r = cei_request(request);
 
-	if (request->state != CE_REQUEST_IDLE || request->in_cb)
+	if (r->state != CE_REQUEST_IDLE || r->in_cb)
 		return -EBUSY;
-	if (!request_valid(adapter, request))
+	/* Any channel must do, or the request might be the first in the queue for ever. */
+	if (controller == NULL || request->cb == NULL || request->map_registers == 0 ||
+		request->map_registers > adapter->map_registers)
 		return -EINVAL;
+	if (adapter->closing)
+		return -ECANCELED;
 	if (controller_dead(controller))
 		return -ENODEV;
-	request->state = CE_REQUEST_ASKED;
+	r->state = CE_REQUEST_ASKED;
 	request->status = 0;
-	request->used = 0;
-	request->releasing = false;
-	request->granted = false;
-	request->owner = adapter;
+	r->map_registers = request->map_registers;
+	r->budget = request->map_registers;
+	r->releasing = false;
+	r->granted = false;
+	r->owner = adapter;
 	adapter->nb_requests++;
+	LIST_INSERT_HEAD(&adapter->requests, r, of_owner);
 
 	rte_ticketlock_lock(&controller->lock);
-	TAILQ_INSERT_TAIL(&controller->queue, request, link);
+	TAILQ_INSERT_TAIL(&controller->queue, r, link);
 	assign(controller);
 	rte_ticketlock_unlock(&controller->lock);
 
-	cei_channel_deliver(adapter);
+	deliver(adapter);
 	return 0;
 }
 
 int
 ce_channel_cancel(struct ce_channel_request *request)
 {
+	struct ce_request *r = cei_request(request);
 	struct ce_controller *controller;
 
-	if (request->state != CE_REQUEST_ASKED)
+	if (r->state != CE_REQUEST_ASKED)
 		return -EBUSY;
-	controller = request->owner->controller;
+	controller = r->owner->controller;
 	rte_ticketlock_lock(&controller->lock);
-	if (request->granted) {
-		TAILQ_REMOVE(&request->owner->granted, request, link);
-		atomic_fetch_sub(&request->owner->nb_granted, 1);
-		release(controller, request, false);
+	if (r->granted) {
+		TAILQ_REMOVE(&r->owner->granted, r, link);
+		atomic_fetch_sub(&r->owner->nb_granted, 1);
+		release(controller, r, false);
 	} else {
-		TAILQ_REMOVE(&controller->queue, request, link);
+		TAILQ_REMOVE(&controller->queue, r, link);
 		/* Those behind may be content with less than it was waiting for. */
 		assign(controller);
 	}
 	rte_ticketlock_unlock(&controller->lock);
-	request->state = CE_REQUEST_IDLE;
-	request->owner->nb_requests--;
+	request_end(r);
 	return 0;
 }
 
 static void
-request_release(struct ce_channel_request *request, bool keep)
+request_release(struct ce_request *r, bool keep)
 {
-	struct ce_adapter *owner = request->owner;
+	struct ce_controller *controller = r->owner->controller;
 
-	rte_ticketlock_lock(&owner->controller->lock);
-	release(owner->controller, request, keep);
-	rte_ticketlock_unlock(&owner->controller->lock);
-	request->state = keep ? CE_REQUEST_KEPT : CE_REQUEST_IDLE;
+	rte_ticketlock_lock(&controller->lock);
+	release(controller, r, keep);
+	rte_ticketlock_unlock(&controller->lock);
+	r->state = CE_REQUEST_KEPT;
 	if (!keep)
-		owner->nb_requests--;
+		request_end(r);
 }
 
-/* Call back a requester whose turn has come. */
 static void
-deliver_one(struct ce_adapter *adapter, struct ce_channel_request *request)
+deliver_one(struct ce_adapter *adapter, struct ce_request *r)
 {
+	struct ce_channel_request *request = public(r);
 	enum ce_channel_action action;
 
-	request->port = adapter->ports[request->channel];
-	request->state = CE_REQUEST_HELD;
-	request->in_cb = true;
+	r->stream = &adapter->streams[r->channel];
+	request->channel = r->channel;
+	r->state = CE_REQUEST_HELD;
+	r->in_cb = true;
 	action = request->cb(request, request->arg);
-	request->in_cb = false;
-	if (action == CE_CHANNEL_RELEASE && request->transfers > 0)
-		request->releasing = true;
+	r->in_cb = false;
+	if (action == CE_CHANNEL_RELEASE && r->transfers > 0)
+		r->releasing = true;
+	else if (request->status < 0 && r->transfers == 0)
+		request_release(r, false);
 	else if (action != CE_CHANNEL_KEEP)
-		request_release(request, action == CE_CHANNEL_RELEASE_KEEP);
+		request_release(r, action == CE_CHANNEL_RELEASE_KEEP);
 }
 
 /* The owner's requests in the queue of a controller that is dead: nobody will ever grant them. */
@@ -332,83 +398,119 @@ deliver_dead(struct ce_adapter *adapter)
 {
 	struct ce_controller *controller = adapter->controller;
 	struct ce_channel_request *request;
+	struct ce_request *r;
 
 	do {
 		rte_ticketlock_lock(&controller->lock);
-		TAILQ_FOREACH(request, &controller->queue, link)
-			if (request->owner == adapter)
+		TAILQ_FOREACH(r, &controller->queue, link)
+			if (r->owner == adapter)
 				break;
-		if (request != NULL)
-			TAILQ_REMOVE(&controller->queue, request, link);
+		if (r != NULL)
+			TAILQ_REMOVE(&controller->queue, r, link);
 		rte_ticketlock_unlock(&controller->lock);
-		if (request != NULL) {
-			request->state = CE_REQUEST_IDLE;
-			request->status = -ENODEV;
-			adapter->nb_requests--;
-			request->cb(request, request->arg);
-		}
-	} while (request != NULL);
+		if (r == NULL)
+			break;
+		request = public(r);
+		request->status = -ENODEV;
+		request_end(r);
+		request->cb(request, request->arg);
+	} while (true);
 }
 
 void
-cei_channel_deliver(struct ce_adapter *adapter)
+cei_channel_poll(struct ce_adapter *adapter)
 {
-	struct ce_controller *controller = adapter->controller;
-	struct ce_channel_request *request;
-
-	/* A callback that makes a request is called back for that after it has returned. */
-	if (adapter->delivering)
-		return;
-	adapter->delivering = true;
-	while (atomic_load_explicit(&adapter->nb_granted, memory_order_acquire) > 0) {
-		rte_ticketlock_lock(&controller->lock);
-		request = TAILQ_FIRST(&adapter->granted);
-		TAILQ_REMOVE(&adapter->granted, request, link);
-		atomic_fetch_sub(&adapter->nb_granted, 1);
-		rte_ticketlock_unlock(&controller->lock);
-		deliver_one(adapter, request);
-	}
-	if (unlikely(adapter->nb_requests > 0 && controller_dead(controller)))
+	if (atomic_load_explicit(&adapter->nb_granted, memory_order_acquire) > 0)
+		deliver(adapter);
+	if (unlikely(adapter->nb_requests > 0 && controller_dead(adapter->controller)))
 		deliver_dead(adapter);
-	adapter->delivering = false;
+}
+
+/* Give back all channels and requests of a handle that has nothing under way. */
+void
+cei_channel_close(struct ce_adapter *adapter)
+{
+	struct ce_request *r;
+
+	while ((r = LIST_FIRST(&adapter->requests)) != NULL) {
+		if (r->state == CE_REQUEST_ASKED)
+			ce_channel_cancel(public(r));
+		else
+			request_release(r, false);
+	}
+}
+
+/* One thing less is under way for the request: see whether it has finished, too. */
+static void
+one_less(struct ce_channel_request *request, int status)
+{
+	struct ce_request *r = cei_request(request);
+
+	if (status < 0 && request->status == 0)
+		request->status = status;
+	if (--r->transfers > 0 || (request->status == 0 && !r->releasing))
+		return;
+	/* One that is being called back is seen to when that has returned. */
+	if (!r->in_cb)
+		request_release(r, false);
+}
+
+static void
+mapped_is_done(struct ce_transfer *transfer, void *owner)
+{
+	one_less(owner, transfer->status);
 }
 
 int64_t
 ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer)
 {
+	struct ce_request *r = cei_request(request);
+	int64_t ret;
+
 	if (request->status < 0)
 		return request->status;
-	if (request->state != CE_REQUEST_HELD && request->state != CE_REQUEST_KEPT)
+	if (r->state != CE_REQUEST_HELD && r->state != CE_REQUEST_KEPT)
 		return -EPERM;
-	if (cei_transfer_init(transfer) < 0)
-		return -EINVAL;
-	return cei_transfer_start_partly(request->port, transfer, request);
+	ret = cei_stream_start_partly(r->stream, transfer, &r->budget, mapped_is_done, request);
+	if (ret > 0)
+		r->transfers++;
+	return ret;
 }
 
 int
 ce_channel_flush(const struct ce_channel_request *request)
 {
-	return request->transfers > 0 ? -EINPROGRESS : request->status;
+	return cei_request(request)->transfers > 0 ? -EINPROGRESS : request->status;
 }
 
 int
 ce_channel_free(struct ce_channel_request *request)
 {
-	if (request->state == CE_REQUEST_ASKED || request->in_cb)
+	struct ce_request *r = cei_request(request);
+
+	if (r->state == CE_REQUEST_ASKED || r->in_cb)
 		return -EPERM;
-	if (request->transfers > 0)
+	if (r->transfers > 0)
 		return -EBUSY;
-	if (request->state != CE_REQUEST_IDLE)
-		request_release(request, false);
+	if (r->state != CE_REQUEST_IDLE)
+		request_release(r, false);
 	return 0;
 }
 
-/* A transfer of the request has finished: see whether the request has, too. */
-void
-cei_channel_transferred(struct ce_channel_request *request, int status)
+/* For a cyclic transfer: the stream of a channel that is held, and stays so until unheld. */
+struct ce_stream *
+cei_request_hold(struct ce_adapter *adapter, struct ce_channel_request *request)
 {
-	if (status < 0 && request->status == 0)
-		request->status = status;
-	if (--request->transfers == 0 && (request->status < 0 || request->releasing))
-		request_release(request, false);
+	struct ce_request *r = cei_request(request);
+
+	if (r->state != CE_REQUEST_HELD || r->owner != adapter || request->status != 0)
+		return NULL;
+	r->transfers++;
+	return r->stream;
+}
+
+void
+cei_request_unhold(struct ce_channel_request *request, int status)
+{
+	one_less(request, status);
 }

@@ -20,8 +20,6 @@
  * who released it but kept their map registers.
  */
 
-#include <sys/queue.h>
-
 #include "copyengine.h"
 #include "ce_transfer.h"
 
@@ -29,17 +27,8 @@
 extern "C" {
 #endif
 
-/** Channels of a controller at most. */
-#define CE_CONTROLLER_MAX_CHANNELS 8
-
 /** A controller. */
 struct ce_controller;
-
-/** A channel of a controller. */
-struct ce_controller_channel {
-	int16_t dev_id; /**< the dmadev */
-	uint16_t vchan; /**< its virtual channel */
-};
 
 /**
  * Make a controller of channels of DMA devices. Nobody else may have a handle on the devices, unless
@@ -48,13 +37,13 @@ struct ce_controller_channel {
  * @param channels
  *   The channels; all of devices that are alike in scatter/gather and shared virtual addressing.
  * @param count
- *   1 to CE_CONTROLLER_MAX_CHANNELS.
+ *   1 to CE_MAX_CHANNELS.
  * @param conf
- *   Applies to all channels: nb_vchans, ring_size, timeout_ms, flags; NULL: defaults. vchan and
- *   CE_ADAPTER_SHARED are implied.
+ *   Applies to all channels: nb_vchans, ring_size, timeout_ms, break_even, flags; NULL: defaults.
+ *   vchan and CE_ADAPTER_SHARED are implied.
  * @return the controller; NULL with rte_errno: as ce_adapter_get(), and EINVAL: channels differ.
  */
-struct ce_controller *ce_controller_create(const struct ce_controller_channel *channels,
+struct ce_controller *ce_controller_create(const struct ce_channel_id *channels,
 	unsigned int count, const struct ce_adapter_conf *conf);
 
 /** Free a controller. @return 0; -EBUSY: there are handles on it. NULL is allowed. */
@@ -62,10 +51,13 @@ int ce_controller_destroy(struct ce_controller *controller);
 
 /**
  * Get a requester's handle on a controller: as ce_adapter_get(). conf.map_registers is the most that
- * its requests may have on one channel, all together; default 64.
+ * its requests may have under way on one channel, all together; default the controller's, or 64. The
+ * controller's flags are the handle's as well.
  */
 struct ce_adapter *ce_controller_adapter_get(
 	struct ce_controller *controller, const struct ce_adapter_conf *conf);
+
+struct ce_channel_request;
 
 /** What to do with the channel, once the callback has returned. */
 enum ce_channel_action {
@@ -93,24 +85,7 @@ struct ce_channel_request {
 	 */
 	int status;
 
-	/** @cond private */
-	/* Of the requester's thread: */
-	enum {
-		CE_REQUEST_IDLE,
-		CE_REQUEST_ASKED, /* not called back yet */
-		CE_REQUEST_HELD,  /* has a channel */
-		CE_REQUEST_KEPT,  /* has map registers only */
-	} state;
-	bool in_cb;
-	bool releasing;		  /* when its transfers have finished */
-	uint16_t used;		  /* map registers in use */
-	uint32_t transfers;	  /* that have not finished */
-	struct ce_adapter *owner; /* handle that it was made with */
-	struct ce_adapter *port;  /* of the handle, on the channel it has */
-	/* Under the controller's lock: */
-	bool granted;
-	TAILQ_ENTRY(ce_channel_request) link; /* in the queue, or granted to the owner */
-	/** @endcond */
+	uint64_t opaque[12]; /**< private */
 };
 
 /**
@@ -131,7 +106,7 @@ int ce_channel_cancel(struct ce_channel_request *request);
 
 /**
  * Program the channel: start as much of a transfer as the request's free map registers (and bounce
- * buffers) allow.
+ * buffers, and what the CPU copies in one call) allow.
  *
  * @param request
  *   Whose channel, or kept map registers, to use.
@@ -139,8 +114,8 @@ int ce_channel_cancel(struct ce_channel_request *request);
  *   As in ce_transfer_submit(). Its length becomes what has been started; it finishes when that is
  *   done. The remainder is to be mapped again, by a transfer of its own.
  * @return bytes started; -EAGAIN: nothing is free now, flush first; -EINVAL; -EPERM: the request has
- *   neither channel nor map registers; -EIO, -ENODEV: as ce_transfer_submit(). The request's status
- *   if a transfer of it has failed.
+ *   neither channel nor map registers; -EBUSY, -EIO, -ENODEV, -ETIMEDOUT: as ce_submit(). The
+ *   request's status if a transfer of it has failed.
  */
 int64_t ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer);
 
@@ -152,7 +127,8 @@ int64_t ce_channel_map(struct ce_channel_request *request, struct ce_transfer *t
 int ce_channel_flush(const struct ce_channel_request *request);
 
 /**
- * Give back the channel, the map registers or both, whatever the request has.
+ * Give back the channel, the map registers or both, whatever the request has. A cyclic transfer on
+ * the channel counts as under way until it has ended.
  *
  * When a transfer fails, the library does it by itself as soon as the request has nothing under way
  * any more, before the callback of the last transfer; then this function just returns 0.

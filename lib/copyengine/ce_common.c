@@ -8,13 +8,15 @@
 #include <rte_errno.h>
 #include <rte_io.h>
 #include <rte_malloc.h>
+#include <rte_memory.h>
+#include <rte_mempool.h>
 #include <rte_memzone.h>
 
-#include "ce_private.h"
+#include "cei_stream.h"
 
 struct common_buffer {
 	struct ce_common_buffer public;
-	struct ce_adapter *adapter;
+	struct ce_context *context;
 	const struct rte_memzone *zone;
 };
 
@@ -28,19 +30,21 @@ struct ce_common_pool {
 static atomic_uint serial; /* of names, which EAL wants to be unique */
 
 static const struct rte_memzone *
-zone_reserve(const struct ce_adapter *adapter, size_t length, int socket)
+zone_reserve(const struct ce_context *context, size_t length, int socket)
 {
 	char name[RTE_MEMZONE_NAMESIZE];
 
 	snprintf(name, sizeof(name), "ce_common_%u", atomic_fetch_add(&serial, 1));
 	return rte_memzone_reserve_aligned(name, length, socket,
-		RTE_MEMZONE_SIZE_HINT_ONLY | (adapter->sva ? 0 : RTE_MEMZONE_IOVA_CONTIG), CE_PAGE_SIZE);
+		RTE_MEMZONE_SIZE_HINT_ONLY |
+			(context->memory.identity ? 0 : RTE_MEMZONE_IOVA_CONTIG),
+		CE_PAGE_SIZE);
 }
 
-struct ce_common_buffer *
-ce_common_buffer_alloc(struct ce_adapter *adapter, size_t length)
+static struct ce_common_buffer *
+buffer_alloc(struct ce_context *context, size_t length)
 {
-	const int socket = adapter->dev->socket;
+	const int socket = context->socket;
 	struct common_buffer *buffer;
 
 	if (length == 0) {
@@ -51,32 +55,39 @@ ce_common_buffer_alloc(struct ce_adapter *adapter, size_t length)
 	if (buffer == NULL || length > SIZE_MAX - CE_PAGE_SIZE)
 		goto no_memory;
 	length = RTE_ALIGN_CEIL(length, (size_t)CE_PAGE_SIZE);
-	buffer->zone = zone_reserve(adapter, length, socket);
+	buffer->zone = zone_reserve(context, length, socket);
 	if (buffer->zone == NULL && socket != SOCKET_ID_ANY)
-		buffer->zone = zone_reserve(adapter, length, SOCKET_ID_ANY);
+		buffer->zone = zone_reserve(context, length, SOCKET_ID_ANY);
 	if (buffer->zone == NULL)
 		goto no_memory;
 
-	buffer->adapter = adapter;
+	buffer->context = context;
 	buffer->public.va = buffer->zone->addr;
-	buffer->public.iova = adapter->sva ? (uintptr_t)buffer->zone->addr : buffer->zone->iova;
+	buffer->public.iova = context->memory.identity ? (uintptr_t)buffer->zone->addr : buffer->zone->iova;
 	buffer->public.length = length;
 	buffer->public.socket = buffer->zone->socket_id;
 	if (buffer->public.iova == RTE_BAD_IOVA)
 		goto no_memory;
 	memset(buffer->public.va, 0, length);
-	adapter->stats.common_bytes += length;
-	adapter->stats.common_bytes_max =
-		RTE_MAX(adapter->stats.common_bytes_max, adapter->stats.common_bytes);
+	CE_COUNT(context->counters.common_bytes, length);
+	if (context->counters.common_bytes > context->counters.common_bytes_max)
+		CE_COUNT(context->counters.common_bytes_max,
+			context->counters.common_bytes - context->counters.common_bytes_max);
 	return &buffer->public;
 
 no_memory:
 	if (buffer != NULL && buffer->zone != NULL)
 		rte_memzone_free(buffer->zone);
 	rte_free(buffer);
-	adapter->stats.common_failed++;
+	CE_COUNT(context->counters.common_failed, 1);
 	rte_errno = ENOMEM;
 	return NULL;
+}
+
+struct ce_common_buffer *
+ce_common_buffer_alloc(struct ce_adapter *adapter, size_t length)
+{
+	return buffer_alloc(cei_context(adapter), length);
 }
 
 void
@@ -86,7 +97,7 @@ ce_common_buffer_free(struct ce_common_buffer *public)
 
 	if (public == NULL)
 		return;
-	buffer->adapter->stats.common_bytes -= public->length;
+	CE_COUNT(buffer->context->counters.common_bytes, -public->length);
 	rte_memzone_free(buffer->zone);
 	rte_free(buffer);
 }
@@ -96,7 +107,7 @@ ce_common_buffer_free(struct ce_common_buffer *public)
  * pages, and the IOVA of a block follows from its place in the buffer.
  */
 static int
-pool_populate(struct ce_common_pool *pool, struct ce_adapter *adapter, uint32_t block_size,
+pool_populate(struct ce_common_pool *pool, struct ce_context *context, uint32_t block_size,
 	uint32_t blocks)
 {
 	const unsigned int flags = RTE_MEMPOOL_F_NO_IOVA_CONTIG;
@@ -104,7 +115,7 @@ pool_populate(struct ce_common_pool *pool, struct ce_adapter *adapter, uint32_t 
 	const uint32_t size = rte_mempool_calc_obj_size(block_size, flags, NULL);
 	int ret;
 
-	pool->buffer = ce_common_buffer_alloc(adapter, (size_t)size * blocks);
+	pool->buffer = buffer_alloc(context, (size_t)size * blocks);
 	if (pool->buffer == NULL)
 		return -rte_errno;
 	blocks = RTE_MIN(pool->buffer->length / size, UINT32_MAX / 2);
@@ -118,18 +129,14 @@ pool_populate(struct ce_common_pool *pool, struct ce_adapter *adapter, uint32_t 
 	return ret < 0 ? ret : 0;
 }
 
-struct ce_common_pool *
-ce_common_pool_create(struct ce_adapter *adapter, uint32_t block_size, uint32_t blocks)
+static struct ce_common_pool *
+pool_create(struct ce_context *context, uint32_t block_size, uint32_t blocks)
 {
 	struct ce_common_pool *pool;
 	int ret;
 
-	if (block_size == 0 || block_size > (1u << 20) || blocks == 0) {
-		rte_errno = EINVAL;
-		return NULL;
-	}
 	pool = rte_zmalloc("ce_common_pool", sizeof(*pool), 0);
-	ret = pool == NULL ? -ENOMEM : pool_populate(pool, adapter, block_size, blocks);
+	ret = pool == NULL ? -ENOMEM : pool_populate(pool, context, block_size, blocks);
 	if (ret < 0) {
 		if (pool != NULL) {
 			rte_mempool_free(pool->mempool);
@@ -140,6 +147,33 @@ ce_common_pool_create(struct ce_adapter *adapter, uint32_t block_size, uint32_t 
 		return NULL;
 	}
 	return pool;
+}
+
+struct ce_common_pool *
+ce_common_pool_create(struct ce_adapter *adapter, uint32_t block_size, uint32_t blocks)
+{
+	if (block_size == 0 || block_size > (1u << 20) || blocks == 0) {
+		rte_errno = EINVAL;
+		return NULL;
+	}
+	return pool_create(cei_context(adapter), block_size, blocks);
+}
+
+/* Bounce buffers, when they are first needed. They are the library's own use of common memory. */
+int
+cei_bounce_init(struct ce_context *context)
+{
+	const uint64_t held = context->counters.common_bytes, most = context->counters.common_bytes_max;
+
+	if (context->bounce != NULL)
+		return 0;
+	context->bounce = pool_create(
+		context, context->bounce_size + CE_BOUNCE_HEAD, context->bounce_buffers);
+	if (context->bounce == NULL)
+		return -rte_errno;
+	CE_COUNT(context->counters.common_bytes, held - context->counters.common_bytes);
+	CE_COUNT(context->counters.common_bytes_max, most - context->counters.common_bytes_max);
+	return 0;
 }
 
 static uint32_t

@@ -15,8 +15,9 @@
  * (capture) the buffer meanwhile and says how far it has come; the transfer does not wait for it. A
  * period that is not ready when its turn comes is transferred all the same and counted.
  *
- * Copy engines do not start over by themselves: ce_poll() keeps some periods queued ahead. Whether a
- * period is ready is decided when it is queued, that is up to conf.ahead periods before it runs.
+ * Copy engines do not start over by themselves: ce_poll() keeps conf.ahead periods queued. Whether a
+ * period is ready is decided when it is queued, that is up to conf.ahead periods before it runs; when
+ * more than a round is queued, as soon as it is within a round of the device.
  */
 
 #include <stddef.h>
@@ -46,6 +47,9 @@ struct ce_cyclic;
  */
 typedef void (*ce_cyclic_cb)(struct ce_cyclic *cyclic, uint64_t period, int status, void *arg);
 
+/** For conf.ahead: survive polls as late as the channel's ring allows. */
+#define CE_CYCLIC_AHEAD_MAX UINT32_MAX
+
 /** What to transfer. */
 struct ce_cyclic_conf {
 	struct ce_common_buffer *buffer; /**< the ring */
@@ -54,7 +58,9 @@ struct ce_cyclic_conf {
 	rte_iova_t peer;		 /**< where the device finds the peer */
 	size_t peer_length;		 /**< 0: one period, that is a fixed window */
 	bool capture;			 /**< from the peer to the buffer; else to the peer */
-	uint32_t ahead;			 /**< periods to keep queued, fewer than in length; 0: 1 */
+	/** Periods to keep queued; 0: 1; CE_CYCLIC_AHEAD_MAX: as many as there are map registers for. */
+	uint32_t ahead;
+	uint32_t window; /**< bytes of a FIFO at peer, where all operations go; 0: none */
 	uint64_t period_ns;		 /**< time of a period; 0: as fast as the device goes */
 	size_t prefill;			 /**< playback: bytes that are in the buffer already */
 	ce_cyclic_cb cb;		 /**< may be NULL */
@@ -68,7 +74,11 @@ struct ce_cyclic_stats {
 	uint64_t periods;   /**< done */
 	uint64_t underruns; /**< playback: periods that went out before they were filled */
 	uint64_t overruns;  /**< capture: periods that were overwritten before they were read */
-	uint64_t late;	    /**< periods begun a period or more behind time: ce_poll() came too late */
+	/**
+	 * Times that ce_poll() came too late: paced, periods begun a period or more behind time; else
+	 * times that the device had nothing left to do.
+	 */
+	uint64_t late;
 	int status;	    /**< -EINPROGRESS; 0: stopped; or the error that has ended it */
 };
 
@@ -110,7 +120,8 @@ size_t ce_cyclic_window(struct ce_cyclic *cyclic, void **va);
 /**
  * Say that bytes have been written (playback) or read (capture).
  *
- * @return 0; -EINVAL: more than ce_cyclic_window() gives; nothing is changed then.
+ * @return 0; -EINVAL: more than ce_cyclic_window() gives; -EPIPE: an under- or overrun has moved the
+ *   place since ce_cyclic_window() told it. Nothing is changed then.
  */
 int ce_cyclic_commit(struct ce_cyclic *cyclic, size_t bytes);
 

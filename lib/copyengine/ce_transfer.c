@@ -6,596 +6,853 @@
 #include <string.h>
 
 #include <rte_cycles.h>
-#include <rte_errno.h>
+#include <rte_malloc.h>
+#include <rte_memcpy.h>
 
-#include "ce_private.h"
+#include "cei_stream.h"
 
-/* The device is dead: see to it that it writes no more, and give everything back to its owners. */
-static void
-device_die(struct ce_device *dev, int error)
+/* One call in so many has the latency of its first transfer taken. */
+#define CALLS_PER_SAMPLE 64
+
+/* A stream with so many operations under way at most. */
+int
+cei_stream_init(struct ce_stream *s, struct ce_context *context, struct ce_queue **queues,
+	unsigned int nb_queues, uint32_t operations, uint32_t *budget)
 {
-	struct ce_map_register *mr;
-	struct ce_vchan *vq;
-	uint16_t i;
-	int ret;
+	/* What the CPU copies takes a place in the ring as well. */
+	const uint32_t slots = RTE_MAX(rte_align32pow2(2 * operations), 64u);
+	unsigned int i;
+	int ret = 0;
 
-	ret = rte_dma_stop(dev->dev_id);
-	CE_LOG(ERR, "device %d %s, stopped%s%s", dev->dev_id,
-		error == ENODEV ? "is gone or halted" : "completes nothing any more", ret < 0 ? ": " : "",
-		ret < 0 ? rte_strerror(-ret) : "");
-	for (i = 0; i < dev->nb_vchans; i++) {
-		vq = &dev->vchans[i];
-		while (vq->tail != vq->head) {
-			mr = vq->fifo[vq->tail++ & vq->mask];
-			mr->status = -error;
-			STAILQ_INSERT_TAIL(&mr->owner->posted, mr, link);
-		}
+	s->context = context;
+	s->budget = budget;
+	s->mask = slots - 1;
+	STAILQ_INIT(&s->bounces);
+	TAILQ_INIT(&s->waiting);
+	s->ring = rte_malloc_socket(
+		"ce_ring", slots * sizeof(s->ring[0]), RTE_CACHE_LINE_SIZE, context->socket);
+	if (s->ring == NULL)
+		return -ENOMEM;
+	if (nb_queues > 0) {
+		s->ports = rte_zmalloc_socket("ce_ports", nb_queues * sizeof(s->ports[0]),
+			RTE_CACHE_LINE_SIZE, context->socket);
+		if (s->ports == NULL)
+			return -ENOMEM;
 	}
-	atomic_store(&dev->dead, error);
-}
-
-/*
- * Give an operation to the device.
- *
- * Returns 0; -EAGAIN: the ring is full, some of it will come back; -ENOSPC: the ring is empty and the
- * operation does not fit all the same; or what the driver or a dead device says.
- */
-static __rte_always_inline int
-enqueue(struct ce_adapter *adapter, struct ce_map_register *mr, struct rte_dma_sge *src,
-	struct rte_dma_sge *dst, uint16_t nb_src, uint16_t nb_dst, uint64_t flags)
-{
-	struct ce_device *dev = adapter->dev;
-	struct ce_vchan *vq = adapter->vq;
-	int ret;
-
-	cei_lock(dev);
-	ret = -atomic_load_explicit(&dev->dead, memory_order_relaxed);
-	if (unlikely(ret < 0))
-		goto unlock;
-	if (likely(nb_src == 1 && nb_dst == 1))
-		ret = rte_dma_copy(
-			dev->dev_id, adapter->vchan, src->addr, dst->addr, src->length, flags);
-	else
-		ret = rte_dma_copy_sg(
-			dev->dev_id, adapter->vchan, src, dst, nb_src, nb_dst, flags);
-	if (likely(ret >= 0)) {
-		/* dmadev reports in order, so the index of the operation is not needed. */
-		vq->fifo[vq->head++ & vq->mask] = mr;
-		vq->doorbell = !(flags & RTE_DMA_OP_FLAG_SUBMIT);
-		adapter->silent = vq->doorbell;
-		ret = 0;
-	} else if (ret == -ENODEV) {
-		device_die(dev, ENODEV);
-	} else if (ret == -ENOSPC && vq->head != vq->tail) {
-		ret = -EAGAIN;
+	for (i = 0; ret == 0 && i < nb_queues; i++) {
+		ret = cei_port_init(&s->ports[i], queues[i], operations);
+		s->nb_ports += ret == 0;
 	}
-unlock:
-	cei_unlock(dev);
 	return ret;
 }
 
-/* Ring the doorbell for operations of ours that were enqueued without, unless somebody has. */
-static void
-doorbell(struct ce_adapter *adapter)
+void
+cei_stream_fini(struct ce_stream *s)
 {
-	struct ce_vchan *vq = adapter->vq;
+	uint16_t i;
 
-	cei_lock(adapter->dev);
-	if (vq->doorbell) {
-		rte_dma_submit(adapter->dev->dev_id, adapter->vchan);
-		vq->doorbell = false;
-	}
-	cei_unlock(adapter->dev);
-	adapter->silent = false;
+	for (i = 0; i < s->nb_ports; i++)
+		cei_port_fini(&s->ports[i]);
+	rte_free(s->ports);
+	rte_free(s->ring);
 }
 
 static inline bool
-map_register_free(const struct ce_adapter *adapter, const struct ce_transfer *t)
+ring_is_full(const struct ce_stream *s)
 {
-	return adapter->nb_free > 0 &&
-		(!(t->flags & CE_TRANSFER_PORT) || t->request->used < t->request->map_registers);
+	return s->head - s->tail > s->mask;
 }
 
-/* Book an operation that the device has taken. */
 static inline void
-piece_started(struct ce_adapter *adapter, struct ce_transfer *t, struct ce_map_register *mr,
-	uint32_t length)
+piece_push(struct ce_stream *s, struct ce_transfer *t, uint64_t length, uint16_t kind, uint16_t port)
 {
-	mr->transfer = t;
-	mr->length = length;
-	mr->offset = t->length - t->left;
-	adapter->nb_free--;
-	adapter->inflight++;
-	adapter->stats.operations++;
-	if (unlikely(t->flags & CE_TRANSFER_PORT))
-		t->request->used++;
-	t->left -= length;
-	t->inflight++;
-	t->flags &= ~CE_TRANSFER_BEGIN;
+	struct ce_piece *piece = &s->ring[s->head++ & s->mask];
+
+	piece->transfer = t;
+	piece->length = length;
+	piece->kind = kind;
+	piece->port = port;
+}
+
+/* Whether everything before the last fence is done. */
+static bool
+fence_is_passed(struct ce_stream *s)
+{
+	if (s->fenced && (int32_t)(s->tail - s->barrier) >= 0)
+		s->fenced = false;
+	return !s->fenced;
+}
+
+/* The transfer's last piece, if that was all of it. */
+static uint16_t
+last_if_done(const struct ce_transfer_private *p)
+{
+	return p->left == 0 ? CE_PIECE_LAST : 0;
 }
 
 static void
-bounce_put(struct ce_adapter *adapter, struct ce_map_register *mr)
+fill(uint8_t *to, uint64_t pattern, uint64_t phase, uint64_t length)
 {
-	if (mr->bounce_src != NULL)
-		ce_common_pool_put(adapter->bounce, mr->bounce_src);
-	if (mr->bounce_dst != NULL)
-		ce_common_pool_put(adapter->bounce, mr->bounce_dst);
-	mr->bounce_src = NULL;
-	mr->bounce_dst = NULL;
+	uint64_t i;
+
+	if (phase % 8 != 0)
+		pattern = pattern >> phase % 8 * 8 | pattern << (64 - phase % 8 * 8);
+	for (i = 0; i + 8 <= length; i += 8)
+		memcpy(to + i, &pattern, 8);
+	memcpy(to + i, &pattern, length - i);
 }
 
-/*
- * Get the bounce buffers that a piece needs, both or none: who holds one and waits for another waits
- * for himself.
- */
-static int
-bounce_get(struct ce_adapter *adapter, struct ce_map_register *mr, bool src, bool dst,
-	rte_iova_t *src_iova, rte_iova_t *dst_iova)
+/* Write the next bytes of the transfer's source to memory, and step over them. */
+static void
+source_read(struct ce_transfer *t, uint8_t *to, uint32_t length)
 {
-	if (src)
-		mr->bounce_src = ce_common_pool_get(adapter->bounce, src_iova);
-	if (dst)
-		mr->bounce_dst = ce_common_pool_get(adapter->bounce, dst_iova);
-	if ((src && mr->bounce_src == NULL) || (dst && mr->bounce_dst == NULL)) {
-		bounce_put(adapter, mr);
+	struct ce_transfer_private *p = cei_private(t);
+
+	if (t->flags & CE_TRANSFER_FILL)
+		fill(to, t->pattern, t->length - p->left, length);
+	else
+		cei_cursor_copy_out(&p->src_at, to, length);
+}
+
+/* A run of the CPU's. *cpu is what it may still copy in this call. */
+static int
+start_by_cpu(struct ce_stream *s, struct ce_transfer *t, uint64_t run, uint64_t *cpu)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	struct ce_piece *last = &s->ring[(s->head - 1) & s->mask];
+	const uint32_t length = RTE_MIN(run, *cpu);
+
+	/* No fence of a device holds the CPU back. */
+	if (length == 0 || !fence_is_passed(s))
 		return -EAGAIN;
+	source_read(t, cei_cursor_va(&p->dst_at), length);
+	cei_cursor_skip(&p->dst_at, length);
+	*cpu -= length;
+	p->left -= length;
+	if (s->head != s->tail && last->transfer == t && !(last->kind & CE_PIECE_ENGINE) &&
+		last->length < CE_CPU_PER_CALL) {
+		last->length += length;
+		last->kind |= last_if_done(p);
+	} else {
+		piece_push(s, t, length, last_if_done(p), 0);
 	}
 	return 0;
 }
 
-/*
- * Start the next piece of a transfer, with max_sges segments a side at most.
- *
- * Returns 0; -EAGAIN: something is lacking that will come back; else as enqueue().
- */
-static int
-piece_start(struct ce_adapter *adapter, struct ce_transfer *t, uint32_t max_sges)
+/* The port to give the next operation to. */
+static struct ce_port *
+port_next(struct ce_stream *s)
 {
-	struct rte_dma_sge src_sges[CE_MAX_SGES], dst_sges[CE_MAX_SGES];
-	struct ce_cursor src = t->src_at, dst = t->dst_at;
-	const bool bounce_src = src.segment->bounced, bounce_dst = dst.segment->bounced;
-	const bool fence = (t->flags & CE_TRANSFER_BEGIN) && (t->flags & CE_TRANSFER_FENCE);
-	uint64_t flags = fence ? RTE_DMA_OP_FLAG_FENCE : 0;
-	uint32_t length = RTE_MIN(t->left, adapter->max_segment);
-	uint16_t nb_src = 1, nb_dst = 1;
-	struct ce_map_register *mr;
+	struct ce_port *port = &s->ports[s->turn];
+
+	if (++s->turn == s->nb_ports)
+		s->turn = 0;
+	return port;
+}
+
+/* Give an operation of a transfer to the device, and book it. */
+static int
+operation_start(struct ce_stream *s, struct ce_transfer *t, struct ce_operation *op, uint64_t length,
+	uint16_t kind)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	struct ce_port *port = port_next(s);
 	int ret;
 
-	if (!map_register_free(adapter, t))
-		return -EAGAIN;
-	/* What fills a bounce buffer is the CPU, which no fence of the device holds back. */
-	if (fence && bounce_src && adapter->inflight > 0)
-		return -EAGAIN;
-	if (bounce_src || bounce_dst)
-		length = RTE_MIN(length, adapter->bounce_size);
-	length = cei_cursor_extent(&src, length, max_sges);
-	length = cei_cursor_extent(&dst, length, max_sges);
-
-	mr = adapter->free[adapter->nb_free - 1];
-	ret = bounce_get(adapter, mr, bounce_src, bounce_dst, &src_sges[0].addr, &dst_sges[0].addr);
-	if (ret < 0)
-		return ret;
-	src_sges[0].length = length;
-	dst_sges[0].length = length;
-	if (bounce_src)
-		cei_cursor_read(&src, mr->bounce_src, length);
-	else
-		nb_src = cei_cursor_sges(&src, length, src_sges);
-	if (bounce_dst) {
-		mr->dst_at = dst;
-		cei_cursor_skip(&dst, length);
-	} else {
-		nb_dst = cei_cursor_sges(&dst, length, dst_sges);
-	}
-	if (length == t->left && !(t->flags & CE_TRANSFER_MORE))
-		flags |= RTE_DMA_OP_FLAG_SUBMIT;
-	ret = enqueue(adapter, mr, src_sges, dst_sges, nb_src, nb_dst, flags);
+	op->flags = t->flags & CE_TRANSFER_FENCES ? RTE_DMA_OP_FLAG_FENCE : 0;
+	if (length == p->left && !(t->flags & CE_TRANSFER_MORE))
+		op->flags |= RTE_DMA_OP_FLAG_SUBMIT;
+	ret = cei_port_enqueue(port, op);
 	if (ret < 0) {
-		bounce_put(adapter, mr);
+		s->turn = port - s->ports;
 		return ret;
 	}
-	if (bounce_src)
-		adapter->stats.bounced += length;
-	t->src_at = src;
-	t->dst_at = dst;
-	piece_started(adapter, t, mr, length);
+	t->flags &= ~CE_TRANSFER_FENCES;
+	p->left -= length;
+	CE_COUNT(*p->budget, -1);
+	CE_COUNT(s->context->counters.map_registers, 1);
+	CE_COUNT(s->context->counters.operations, 1);
+	piece_push(s, t, length, CE_PIECE_ENGINE | kind | last_if_done(p), port - s->ports);
 	return 0;
+}
+
+/* Whether an operation of a transfer may be given to the device now. */
+static bool
+may_operate(struct ce_stream *s, const struct ce_transfer_private *p)
+{
+	/* Below 0 when a cyclic transfer has taken some for itself. */
+	if ((int32_t)*p->budget <= 0)
+		return false;
+	if (fence_is_passed(s))
+		return true;
+	/*
+	 * The device's fence orders what is on one channel, and knows nothing of bytes that are still
+	 * in a bounce buffer.
+	 */
+	return s->nb_ports == 1 && s->nb_bounce_out == 0;
+}
+
+/* How long an operation may be. Long transfers are spread over all ports. */
+static uint64_t
+operation_limit(const struct ce_stream *s, const struct ce_transfer *t)
+{
+	uint64_t share;
+
+	if (s->nb_ports == 1)
+		return s->context->max_segment;
+	share = RTE_MAX(t->length / s->nb_ports, RTE_BIT64(14));
+	return RTE_MIN(RTE_ALIGN_CEIL(share, (uint64_t)RTE_CACHE_LINE_SIZE),
+		(uint64_t)s->context->max_segment);
+}
+
+static inline bool
+by_engine(const struct ce_stream *s, const struct ce_transfer *t, const struct ce_segment *src,
+	const struct ce_segment *dst, uint64_t run)
+{
+	const bool copy = !(t->flags & CE_TRANSFER_FILL);
+
+	if (s->nb_ports == 0 || dst->iova == RTE_BAD_IOVA ||
+		(copy ? src->iova == RTE_BAD_IOVA : !s->context->fill))
+		return false;
+	return run >= s->context->break_even || dst->va == NULL || (copy && src->va == NULL);
+}
+
+/* A fill of a run by the device. */
+static int
+start_fill(struct ce_stream *s, struct ce_transfer *t, uint64_t run)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	const uint64_t phase = (t->length - p->left) % 8;
+	struct ce_operation op;
+	int ret;
+
+	run = RTE_MIN(run, operation_limit(s, t));
+	op.nb_src = 0;
+	op.nb_dst = 1;
+	op.pattern = phase == 0 ? t->pattern : t->pattern >> phase * 8 | t->pattern << (64 - phase * 8);
+	op.dst[0].addr = cei_cursor_iova(&p->dst_at);
+	op.dst[0].length = run;
+	ret = operation_start(s, t, &op, run, 0);
+	if (ret == 0)
+		cei_cursor_skip(&p->dst_at, run);
+	return ret;
+}
+
+static void
+sge_add(struct rte_dma_sge *sges, uint16_t *nb, rte_iova_t iova, uint32_t length)
+{
+	if (*nb > 0 && sges[*nb - 1].addr + sges[*nb - 1].length == iova) {
+		sges[*nb - 1].length += length;
+		return;
+	}
+	sges[*nb].addr = iova;
+	sges[(*nb)++].length = length;
+}
+
+/* An operation of as many runs as are the device's, follow each other, and go into one. */
+static int
+start_by_engine(struct ce_stream *s, struct ce_transfer *t, uint64_t run, uint16_t max_sges)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	const uint64_t limit = RTE_MIN(operation_limit(s, t), p->left);
+	struct ce_cursor src = p->src_at, dst = p->dst_at;
+	struct ce_operation op;
+	uint64_t length = 0;
+	int ret;
+
+	op.nb_src = 0;
+	op.nb_dst = 0;
+	for (;;) {
+		run = RTE_MIN(run, limit - length);
+		sge_add(op.src, &op.nb_src, cei_cursor_iova(&src), run);
+		sge_add(op.dst, &op.nb_dst, cei_cursor_iova(&dst), run);
+		cei_cursor_skip(&src, run);
+		cei_cursor_skip(&dst, run);
+		length += run;
+		if (length == limit || op.nb_src == max_sges || op.nb_dst == max_sges ||
+			src.segment.window != 0 || dst.segment.window != 0)
+			break;
+		run = RTE_MIN(cei_cursor_run(&src), cei_cursor_run(&dst));
+		if (!by_engine(s, t, &src.segment, &dst.segment, RTE_MIN(run, p->left - length)))
+			break;
+	}
+	ret = operation_start(s, t, &op, length, 0);
+	if (ret == 0) {
+		p->src_at = src;
+		p->dst_at = dst;
+	}
+	return ret;
+}
+
+/* A run between what only the device reaches and what only the CPU does. */
+static int
+start_by_bounce(struct ce_stream *s, struct ce_transfer *t, uint64_t run)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	struct ce_context *context = s->context;
+	const bool out = p->dst_at.segment.iova == RTE_BAD_IOVA;
+	struct ce_operation op = {.nb_src = 1, .nb_dst = 1};
+	struct ce_cursor src = p->src_at;
+	struct ce_bounce *bounce;
+	rte_iova_t iova;
+	int ret;
+
+	/* What fills the buffer is the CPU. */
+	if (!out && !fence_is_passed(s))
+		return -EAGAIN;
+	run = RTE_MIN(RTE_MIN(run, operation_limit(s, t)), context->bounce_size);
+	bounce = ce_common_pool_get(context->bounce, &iova);
+	if (bounce == NULL)
+		return -EAGAIN;
+	iova += CE_BOUNCE_HEAD;
+	bounce->out = out;
+	op.src[0].length = run;
+	op.dst[0].length = run;
+	if (out) {
+		op.src[0].addr = cei_cursor_iova(&p->src_at);
+		op.dst[0].addr = iova;
+	} else {
+		source_read(t, RTE_PTR_ADD(bounce, CE_BOUNCE_HEAD), run);
+		op.src[0].addr = iova;
+		op.dst[0].addr = cei_cursor_iova(&p->dst_at);
+	}
+	bounce->dst = p->dst_at;
+	ret = operation_start(s, t, &op, run, CE_PIECE_BOUNCE);
+	if (ret < 0) {
+		p->src_at = src;
+		ce_common_pool_put(context->bounce, bounce);
+		return ret;
+	}
+	if (out)
+		cei_cursor_skip(&p->src_at, run);
+	cei_cursor_skip(&p->dst_at, run);
+	STAILQ_INSERT_TAIL(&s->bounces, bounce, link);
+	s->nb_bounce_out += out;
+	return 0;
+}
+
+/*
+ * Start the next piece of a transfer the best way.
+ *
+ * Returns 0; -EAGAIN: something is lacking that will come back; or what the driver says.
+ */
+static int
+start_piece(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	const struct ce_segment *src = &p->src_at.segment, *dst = &p->dst_at.segment;
+	const bool copy = !(t->flags & CE_TRANSFER_FILL);
+	uint64_t run = RTE_MIN(p->left, cei_cursor_run(&p->dst_at));
+	int ret;
+
+	if (ring_is_full(s))
+		return -EAGAIN;
+	if (copy)
+		run = RTE_MIN(run, cei_cursor_run(&p->src_at));
+	if (by_engine(s, t, src, dst, run)) {
+		if (!may_operate(s, p))
+			return -EAGAIN;
+		if (!copy)
+			return start_fill(s, t, run);
+		ret = start_by_engine(s, t, run, s->context->max_sges);
+		return ret == -ENOSPC ? start_by_engine(s, t, run, 1) : ret;
+	}
+	if (dst->va != NULL && (!copy || src->va != NULL))
+		return start_by_cpu(s, t, run, cpu);
+	if (s->context->bounce == NULL)
+		return -EINVAL;
+	return may_operate(s, p) ? start_by_bounce(s, t, run) : -EAGAIN;
+}
+
+/* A piece failed, or could not be started: no more of it is. */
+static void
+transfer_fail(struct ce_transfer *t, uint64_t offset, int error, enum rte_dma_status_code code)
+{
+	struct ce_transfer_private *p = cei_private(t);
+
+	if (p->error != 0)
+		return;
+	p->error = error;
+	t->failed_at = offset;
+	t->dma_status = code;
 }
 
 /*
  * Start pieces of a transfer until all is started or something is lacking.
  *
- * Returns 0, t->left says how far it got; or the error that keeps the rest from being started.
+ * Returns 0: its last piece is in the ring; -EAGAIN: some is left; or, when nothing of it is in the
+ * ring, the error that keeps it from being started.
  */
 static int
-pieces_start(struct ce_adapter *adapter, struct ce_transfer *t)
+transfer_go_on(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu)
 {
+	struct ce_transfer_private *p = cei_private(t);
 	int ret = 0;
 
-	while (t->left > 0 && ret == 0) {
-		ret = piece_start(adapter, t, adapter->max_sges);
-		if (ret == -ENOSPC)
-			ret = piece_start(adapter, t, 1);
+	if (!(t->flags & CE_TRANSFER_BEGUN) && p->error == 0) {
+		t->flags |= CE_TRANSFER_BEGUN;
+		if (t->flags & CE_TRANSFER_FENCE && s->head != s->tail) {
+			s->fenced = true;
+			s->barrier = s->head;
+			t->flags |= CE_TRANSFER_FENCES;
+		}
 	}
-	if (ret == -EAGAIN)
-		return 0;
-	return ret == -ENODEV || ret == -ETIMEDOUT || ret == 0 ? ret : -EIO;
+	while (p->left > 0 && ret == 0 && p->error == 0) {
+		ret = start_piece(s, t, cpu);
+		if (t->flags & CE_TRANSFER_FENCES && !s->fenced)
+			t->flags &= ~CE_TRANSFER_FENCES;
+	}
+	if (p->error == 0 && (ret == 0 || ret == -EAGAIN))
+		return ret;
+	if (p->error == 0 && ret != -ENODEV && ret != -ETIMEDOUT && ret != -EINVAL)
+		ret = -EIO;
+	if (p->error == 0 && p->left == t->length)
+		return ret;
+	/* The end of a transfer that failed comes behind those of its pieces that were started. */
+	transfer_fail(t, t->length - p->left, ret, RTE_DMA_STATUS_ERROR_UNKNOWN);
+	if (ring_is_full(s))
+		return -EAGAIN;
+	p->left = 0;
+	piece_push(s, t, 0, CE_PIECE_LAST, 0);
+	return 0;
 }
 
-/* A piece failed, or could not be started: start no more of it. */
 static void
-transfer_fail(struct ce_transfer *t, uint64_t offset, int error, enum rte_dma_status_code code)
+latency_take(struct ce_stream *s)
 {
-	if (t->error != 0 && offset >= t->failed_at)
-		return;
-	t->error = error;
-	t->dma_status = code;
-	t->failed_at = offset;
+	const uint64_t cycles = (rte_rdtsc() - s->sampled_tsc) | 4;
+	const unsigned int log = 63 - __builtin_clzll(cycles);
+	/* The two bits below the highest say which quarter. */
+	const unsigned int bucket = log * 4 + (cycles >> (log - 2) & 3);
+
+	s->sampled = NULL;
+	CE_COUNT(s->context->counters.latency[RTE_MIN(bucket, CE_LATENCY_BUCKETS - 1u)], 1);
 }
 
-/* All pieces are back. The last thing done with a transfer: the callback may use it again. */
+/* All is back. The last thing done with a transfer: its owner may use it again. */
 static void
-transfer_finish(struct ce_adapter *adapter, struct ce_transfer *t)
+transfer_finish(struct ce_stream *s, struct ce_transfer *t, int error)
 {
-	if (t->flags & CE_TRANSFER_WAITING) {
-		TAILQ_REMOVE(&adapter->waiting, t, link);
-		t->flags &= ~CE_TRANSFER_WAITING;
-	}
+	struct ce_counters *counters = &s->context->counters;
+
+	if (likely(error == 0))
+		CE_COUNT(counters->transfers, 1);
+	else
+		CE_COUNT(counters->failed, 1);
+	if (unlikely(t == s->sampled))
+		latency_take(s);
+	t->status = error;
+}
+
+static void
+transfer_finish_slow(struct ce_stream *s, struct ce_transfer *t)
+{
+	struct ce_transfer_private *p = cei_private(t);
+
 	if (t->flags & CE_TRANSFER_OWNS) {
 		ce_sglist_free(t->src);
 		ce_sglist_free(t->dst);
+		t->src = NULL;
+		t->dst = NULL;
 	}
-	adapter->doing--;
-	adapter->stats.bytes += t->done;
-	if (likely(t->error == 0))
-		adapter->stats.transfers++;
-	else
-		adapter->stats.failed++;
-	t->status = t->error;
-	if (t->flags & CE_TRANSFER_PORT)
-		cei_channel_transferred(t->request, t->error);
-	if (t->cb != NULL)
-		t->cb(t, t->arg);
+	t->flags &= CE_TRANSFER_PUBLIC;
+	transfer_finish(s, t, p->error);
+	if (p->hook != NULL)
+		p->hook(t, p->owner);
 }
 
-/* Account for an operation that has come back. Returns transfers finished: 0 or 1. */
-static unsigned int
-piece_done(struct ce_adapter *adapter, struct ce_map_register *mr)
-{
-	struct ce_transfer *t = mr->transfer;
-
-	adapter->free[adapter->nb_free++] = mr;
-	adapter->inflight--;
-	if (unlikely(mr->bounce_src != NULL || mr->bounce_dst != NULL)) {
-		if (mr->bounce_dst != NULL && mr->status == 0) {
-			cei_cursor_write(&mr->dst_at, mr->bounce_dst, mr->length);
-			adapter->stats.bounced += mr->length;
-		}
-		bounce_put(adapter, mr);
-	}
-	if (unlikely(t->flags & CE_TRANSFER_PORT))
-		t->request->used--;
-	if (likely(mr->status == 0))
-		t->done += mr->length;
-	else
-		transfer_fail(t, mr->offset, mr->status > 0 ? -EIO : mr->status,
-			mr->status > 0 ? (enum rte_dma_status_code)mr->status :
-					 RTE_DMA_STATUS_ERROR_UNKNOWN);
-	if (--t->inflight > 0 || (t->left > 0 && t->error == 0))
-		return 0;
-	transfer_finish(adapter, t);
-	return 1;
-}
-
-/* Operations are under way and none came back: look now and then whether the device is well. */
+/* Empty or just free the bounce buffer of a piece. */
 static void
-device_check(struct ce_device *dev, struct ce_vchan *vq, uint16_t vchan)
+bounce_done(struct ce_stream *s, uint32_t length, int status)
 {
-	const uint64_t now = rte_get_tsc_cycles(), ms = rte_get_tsc_hz() / 1000;
-	enum rte_dma_vchan_status status = RTE_DMA_VCHAN_ACTIVE;
+	struct ce_bounce *bounce = STAILQ_FIRST(&s->bounces);
 
-	if (vq->stalled_since == 0) {
-		vq->stalled_since = now;
-		vq->check_at = now + ms;
-		vq->halted_since = 0;
-	}
-	if (now < vq->check_at)
-		return;
-	vq->check_at = now + ms;
-	if (now - vq->stalled_since > dev->timeout) {
-		device_die(dev, ETIMEDOUT);
-		return;
-	}
-	if (rte_dma_vchan_status(dev->dev_id, vchan, &status) < 0 ||
-		status != RTE_DMA_VCHAN_HALTED_ERROR)
-		vq->halted_since = 0;
-	else if (vq->halted_since == 0)
-		vq->halted_since = now;
-	else if (now - vq->halted_since > CE_HALTED_MS * ms)
-		device_die(dev, ENODEV);
+	STAILQ_REMOVE_HEAD(&s->bounces, link);
+	s->nb_bounce_out -= bounce->out;
+	if (bounce->out && status == 0)
+		cei_cursor_copy_in(&bounce->dst, RTE_PTR_ADD(bounce, CE_BOUNCE_HEAD), length);
+	if (status == 0)
+		CE_COUNT(s->context->counters.bounced, length);
+	ce_common_pool_put(s->context->bounce, bounce);
 }
 
-/* Take completions off the device, up to CE_BURST. Returns those of adapter; posts those of others. */
-static unsigned int
-collect(struct ce_adapter *adapter, struct ce_map_register *own[CE_BURST])
+/* Account for a piece of a transfer that takes several, or that failed. */
+static void
+piece_done(struct ce_stream *s, const struct ce_piece *piece, int status)
 {
-	enum rte_dma_status_code status[CE_BURST];
-	struct ce_device *dev = adapter->dev;
-	struct ce_vchan *vq = adapter->vq;
-	struct ce_map_register *mr;
-	bool error = false;
-	uint16_t i, n, nb_own = 0;
+	struct ce_transfer *t = piece->transfer;
+	struct ce_transfer_private *p = cei_private(t);
 
-	/* Whoever asks for completions wants the operations to run. */
-	if (vq->doorbell) {
-		rte_dma_submit(dev->dev_id, adapter->vchan);
-		vq->doorbell = false;
+	if (piece->kind & CE_PIECE_ONLY) {
+		/* One that was started in fewer steps has no private part. */
+		memset(p, 0, sizeof(*p));
+		p->budget = s->budget;
 	}
-	n = rte_dma_completed(dev->dev_id, adapter->vchan, CE_BURST, NULL, &error);
-	for (i = 0; i < n; i++)
-		status[i] = RTE_DMA_STATUS_SUCCESSFUL;
-	if (unlikely(error && n < CE_BURST))
-		n += rte_dma_completed_status(
-			dev->dev_id, adapter->vchan, CE_BURST - n, NULL, &status[n]);
-	if (unlikely(n > vq->head - vq->tail))
-		n = vq->head - vq->tail;
-	if (n > 0)
-		vq->stalled_since = 0;
+	if (piece->kind & CE_PIECE_ENGINE) {
+		CE_COUNT(*p->budget, 1);
+		CE_COUNT(s->context->counters.map_registers, -1);
+	}
+	if (piece->kind & CE_PIECE_BOUNCE)
+		bounce_done(s, piece->length, status);
+	if (likely(status == 0))
+		t->done += piece->length;
 	else
-		device_check(dev, vq, adapter->vchan);
+		transfer_fail(t, p->retired, status > 0 ? -EIO : status,
+			status > 0 ? (enum rte_dma_status_code)status :
+				     RTE_DMA_STATUS_ERROR_UNKNOWN);
+	p->retired += piece->length;
+	if (piece->kind & CE_PIECE_LAST)
+		transfer_finish_slow(s, t);
+}
 
-	for (i = 0; i < n; i++) {
-		mr = vq->fifo[vq->tail++ & vq->mask];
-		mr->status = status[i];
-		if (likely(mr->owner == adapter))
-			own[nb_own++] = mr;
-		else
-			STAILQ_INSERT_TAIL(&mr->owner->posted, mr, link);
+/* Account for what is done, in order. */
+static unsigned int
+retire(struct ce_stream *s, struct ce_transfer **finished, unsigned int max, unsigned int *stored)
+{
+	unsigned int pieces = CE_PIECES_PER_CALL, count = 0;
+	struct ce_port *port;
+	struct ce_transfer *t;
+	struct ce_piece piece;
+	int status;
+
+	while (s->tail != s->head && count < max && pieces-- > 0) {
+		piece = s->ring[s->tail & s->mask];
+		t = piece.transfer;
+		status = 0;
+		if (piece.kind & CE_PIECE_ENGINE) {
+			port = &s->ports[piece.port];
+			if (cei_port_ready(port) == 0)
+				break;
+			status = cei_port_take(port);
+			if (likely(status == 0))
+				CE_COUNT(s->context->counters.engine_bytes, piece.length);
+		} else {
+			CE_COUNT(s->context->counters.cpu_bytes, piece.length);
+		}
+		s->tail++;
+		if (likely((piece.kind & CE_PIECE_ONLY) && status == 0)) {
+			CE_COUNT(*s->budget, piece.kind & CE_PIECE_ENGINE);
+			t->done = piece.length;
+			transfer_finish(s, t, 0);
+		} else {
+			piece_done(s, &piece, status);
+			if (!(piece.kind & CE_PIECE_LAST))
+				continue;
+		}
+		count++;
+		if (t->cb != NULL)
+			t->cb(t, t->arg);
+		else if (finished != NULL)
+			finished[(*stored)++] = t;
 	}
-	return nb_own;
+	return count;
+}
+
+static void
+waiting_remove(struct ce_stream *s, struct ce_transfer *t)
+{
+	TAILQ_REMOVE(&s->waiting, cei_private(t), link);
+	t->flags &= ~CE_TRANSFER_WAITING;
 }
 
 /* Go on with those that wait, in their order. */
-static unsigned int
-waiting_start(struct ce_adapter *adapter)
+static void
+waiting_go_on(struct ce_stream *s)
 {
+	uint64_t cpu = CE_CPU_PER_CALL;
+	struct ce_transfer_private *p;
 	struct ce_transfer *t;
-	unsigned int finished = 0;
 	int ret;
 
-	while ((t = TAILQ_FIRST(&adapter->waiting)) != NULL) {
-		ret = t->error == 0 ? pieces_start(adapter, t) : 0;
-		if (ret < 0)
-			transfer_fail(t, t->length - t->left, ret, RTE_DMA_STATUS_ERROR_UNKNOWN);
-		if (t->left > 0 && t->error == 0)
-			break;
-		TAILQ_REMOVE(&adapter->waiting, t, link);
-		t->flags &= ~CE_TRANSFER_WAITING;
-		if (t->inflight == 0) {
-			transfer_finish(adapter, t);
-			finished++;
+	while ((p = TAILQ_FIRST(&s->waiting)) != NULL) {
+		t = cei_transfer(p);
+		ret = transfer_go_on(s, t, &cpu);
+		if (ret < 0 && ret != -EAGAIN) {
+			p->error = ret;
+			t->failed_at = 0;
+			t->dma_status = RTE_DMA_STATUS_ERROR_UNKNOWN;
+			ret = transfer_go_on(s, t, &cpu);
 		}
+		if (ret == -EAGAIN)
+			return;
+		waiting_remove(s, t);
 	}
-	return finished;
 }
 
-unsigned int
-cei_transfer_poll(struct ce_adapter *adapter)
-{
-	struct ce_map_register_list posted = STAILQ_HEAD_INITIALIZER(posted);
-	struct ce_map_register *own[CE_BURST], *mr;
-	unsigned int i, nb_own = 0, finished = 0;
-	struct ce_vchan *vq = adapter->vq;
-
-	if (adapter->inflight > 0) {
-		cei_lock(adapter->dev);
-		STAILQ_CONCAT(&posted, &adapter->posted);
-		if (vq->head != vq->tail)
-			nb_own = collect(adapter, own);
-		cei_unlock(adapter->dev);
-
-		/* What others collected for us is older than what we collect now. */
-		while ((mr = STAILQ_FIRST(&posted)) != NULL) {
-			STAILQ_REMOVE_HEAD(&posted, link);
-			finished += piece_done(adapter, mr);
-		}
-		for (i = 0; i < nb_own; i++)
-			finished += piece_done(adapter, own[i]);
-	}
-	if (unlikely(!LIST_EMPTY(&adapter->cyclics)))
-		cei_cyclic_poll(adapter);
-	finished += waiting_start(adapter);
-	if (adapter->silent)
-		doorbell(adapter);
-	return finished;
-}
-
-/* Set up a transfer between lists. */
-int
-cei_transfer_init(struct ce_transfer *t)
-{
-	if (t->length == 0 || t->src == NULL || t->dst == NULL || t->src_offset > t->src->length ||
-		t->dst_offset > t->dst->length || t->length > t->src->length - t->src_offset ||
-		t->length > t->dst->length - t->dst_offset)
-		return -EINVAL;
-	cei_cursor_init(&t->src_at, t->src, t->src_offset);
-	cei_cursor_init(&t->dst_at, t->dst, t->dst_offset);
-	return 0;
-}
-
-/* Set up a transfer between two addresses that the device reaches. */
+/* Ring for what was enqueued without. */
 void
-cei_transfer_init_direct(struct ce_transfer *t, rte_iova_t dst, rte_iova_t src, size_t length)
+cei_stream_doorbell(struct ce_stream *s)
 {
-	t->src_segment = (struct ce_segment){.address = src, .length = length};
-	t->dst_segment = (struct ce_segment){.address = dst, .length = length};
-	cei_cursor_init_one(&t->src_at, &t->src_segment);
-	cei_cursor_init_one(&t->dst_at, &t->dst_segment);
-	t->src = NULL;
-	t->dst = NULL;
-	t->length = length;
+	uint16_t i;
+
+	for (i = 0; i < s->nb_ports; i++)
+		if (s->ports[i].queue->doorbell)
+			cei_queue_doorbell(s->ports[i].queue);
 }
 
-static inline void
-transfer_begin(struct ce_transfer *t, uint32_t private_flags)
+/* Returns transfers finished; those of them without a callback are stored. */
+unsigned int
+cei_stream_poll(
+	struct ce_stream *s, struct ce_transfer **finished, unsigned int max, unsigned int *stored)
 {
-	t->status = -EINPROGRESS;
-	t->done = 0;
-	t->left = t->length;
-	t->inflight = 0;
-	t->error = 0;
-	t->flags = (t->flags & (CE_TRANSFER_FENCE | CE_TRANSFER_MORE)) | private_flags;
-}
+	unsigned int count;
+	struct ce_port *port;
+	uint16_t i;
 
-/* Set up what a channel request has to do with a transfer. */
-static uint32_t
-request_flags(struct ce_transfer *t, struct ce_channel_request *request)
-{
-	t->request = request;
-	return CE_TRANSFER_BEGIN | (request == NULL ? 0 : CE_TRANSFER_PORT);
-}
-
-static int
-transfer_start(struct ce_adapter *adapter, struct ce_transfer *t, uint32_t private_flags)
-{
-	int ret = 0;
-
-	transfer_begin(t, private_flags);
-	if (TAILQ_EMPTY(&adapter->waiting))
-		ret = pieces_start(adapter, t);
-	if (ret < 0) {
-		transfer_fail(t, t->length - t->left, ret, RTE_DMA_STATUS_ERROR_UNKNOWN);
-		/* What was started has to come back first. */
-		if (t->inflight == 0) {
-			t->status = ret;
-			return ret;
-		}
-	} else if (t->left > 0) {
-		TAILQ_INSERT_TAIL(&adapter->waiting, t, link);
-		t->flags |= CE_TRANSFER_WAITING;
-		adapter->stats.waits++;
+	for (i = 0; i < s->nb_ports; i++) {
+		port = &s->ports[i];
+		/*
+		 * Those who wait may wait for what another owner has under way. What others have
+		 * collected for us is looked at first.
+		 */
+		if (port->started - port->taken > cei_port_ready(port) || !TAILQ_EMPTY(&s->waiting))
+			cei_queue_collect(port->queue);
 	}
-	adapter->doing++;
-	if (t->flags & CE_TRANSFER_PORT)
-		t->request->transfers++;
-	if (adapter->silent && !(t->flags & CE_TRANSFER_MORE))
-		doorbell(adapter);
+	count = retire(s, finished, max, stored);
+	if (unlikely(!TAILQ_EMPTY(&s->waiting)))
+		waiting_go_on(s);
+	if (unlikely(s->fenced))
+		fence_is_passed(s);
+	cei_stream_doorbell(s);
+	return count;
+}
+
+/* Set up a side of a transfer. */
+static int
+side_init(struct ce_stream *s, struct ce_transfer *t, struct ce_cursor *at,
+	const struct ce_sglist *list, uint64_t offset, const void *va)
+{
+	if (list != NULL) {
+		if (offset > list->length || t->length > list->length - offset)
+			return -EINVAL;
+		cei_cursor_list(at, list, offset);
+		return 0;
+	}
+	if (va == NULL || t->length > UINTPTR_MAX - (uintptr_t)va)
+		return -EINVAL;
+	cei_cursor_range(at, &s->context->memory, va, t->length);
 	return 0;
 }
 
-/* Start a transfer that was set up; what cannot be started now waits. */
-int
-cei_transfer_start(
-	struct ce_adapter *adapter, struct ce_transfer *t, struct ce_channel_request *request)
-{
-	return transfer_start(adapter, t, request_flags(t, request));
-}
-
-/* Start as much of a transfer as goes at once, and shorten it to that. */
-int64_t
-cei_transfer_start_partly(
-	struct ce_adapter *adapter, struct ce_transfer *t, struct ce_channel_request *request)
-{
-	int ret = 0;
-
-	transfer_begin(t, request_flags(t, request));
-	if (TAILQ_EMPTY(&adapter->waiting))
-		ret = pieces_start(adapter, t);
-	if (t->inflight == 0) {
-		t->status = ret == 0 ? -EAGAIN : ret;
-		return t->status;
-	}
-	t->length -= t->left;
-	t->left = 0;
-	adapter->doing++;
-	request->transfers++;
-	if (adapter->silent && !(t->flags & CE_TRANSFER_MORE))
-		doorbell(adapter);
-	return t->length;
-}
-
-int
-ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *t)
-{
-	if (adapter->controller != NULL || cei_transfer_init(t) < 0)
-		return -EINVAL;
-	return transfer_start(adapter, t, CE_TRANSFER_BEGIN);
-}
-
-/* A copy whose sides are not one segment each. */
+/* Check a transfer and set up what is private of it, but for its sides. */
 static int
-copy_lists(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, void *src)
+transfer_init(struct ce_stream *s, struct ce_transfer *t)
 {
-	int ret;
+	struct ce_transfer_private *p = cei_private(t);
 
-	t->src = ce_sglist_build(adapter, src, t->length);
-	t->dst = ce_sglist_build(adapter, dst, t->length);
-	t->src_offset = 0;
-	t->dst_offset = 0;
-	ret = t->src == NULL || t->dst == NULL ? -ENOMEM : cei_transfer_init(t);
+	if (t->status == -EINPROGRESS)
+		return -EBUSY;
+	if (t->length == 0 || (t->flags & ~(CE_TRANSFER_PUBLIC | CE_TRANSFER_OWNS)) != 0)
+		return -EINVAL;
+	p->left = t->length;
+	p->retired = 0;
+	p->error = 0;
+	p->budget = s->budget;
+	p->hook = NULL;
+	return cei_stream_dead(s);
+}
+
+static int
+transfer_init_sides(struct ce_stream *s, struct ce_transfer *t)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	int ret = transfer_init(s, t);
+
 	if (ret == 0)
-		ret = transfer_start(adapter, t, CE_TRANSFER_BEGIN | CE_TRANSFER_OWNS);
-	if (ret < 0) {
-		ce_sglist_free(t->src);
-		ce_sglist_free(t->dst);
-		rte_errno = -ret;
-	}
+		ret = side_init(s, t, &p->dst_at, t->dst, t->dst_offset, t->dst_va);
+	if (ret == 0 && !(t->flags & CE_TRANSFER_FILL))
+		ret = side_init(s, t, &p->src_at, t->src, t->src_offset, t->src_va);
 	return ret;
 }
 
-/*
- * The copy that most copies are: one operation, and everything is there that it takes. Does in fewer
- * steps what transfer_start() does. Returns false, and has done nothing, when it is not so simple.
- */
-static inline bool
-copy_one(struct ce_adapter *adapter, struct ce_transfer *t, rte_iova_t dst, rte_iova_t src)
+/* Start what was set up; what cannot be started now waits. */
+static int
+transfer_start(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu)
 {
-	struct rte_dma_sge from = {.addr = src, .length = t->length}, to = {.addr = dst};
-	struct ce_map_register *mr;
-	uint64_t flags = 0;
+	int ret = -EAGAIN;
 
-	if (unlikely(adapter->nb_free == 0 || !TAILQ_EMPTY(&adapter->waiting) ||
-		    t->length > adapter->max_segment))
+	if (TAILQ_EMPTY(&s->waiting))
+		ret = transfer_go_on(s, t, cpu);
+	if (ret < 0 && ret != -EAGAIN) {
+		t->flags &= CE_TRANSFER_PUBLIC | CE_TRANSFER_OWNS;
+		return ret;
+	}
+	if (ret == -EAGAIN) {
+		TAILQ_INSERT_TAIL(&s->waiting, cei_private(t), link);
+		t->flags |= CE_TRANSFER_WAITING;
+		CE_COUNT(s->context->counters.waits, 1);
+	}
+	t->status = -EINPROGRESS;
+	t->done = 0;
+	return 0;
+}
+
+/* Translate a range that is not where the last one was. */
+static __rte_noinline bool
+translate(struct ce_memory *memory, struct ce_translation *last, const void *va, uint64_t length,
+	rte_iova_t *iova)
+{
+	struct ce_translation found;
+	bool keep;
+
+	if (!cei_memory_find(memory, va, &found, &keep) || !keep)
 		return false;
-	if (!(t->flags & CE_TRANSFER_MORE))
-		flags |= RTE_DMA_OP_FLAG_SUBMIT;
-	if (t->flags & CE_TRANSFER_FENCE)
-		flags |= RTE_DMA_OP_FLAG_FENCE;
-	mr = adapter->free[adapter->nb_free - 1];
-	if (unlikely(enqueue(adapter, mr, &from, &to, 1, 1, flags) < 0))
+	*last = found;
+	return cei_translate(last, va, length, iova);
+}
+
+/*
+ * Start, in few steps, what most transfers are: one run of a range for the CPU, or for the device.
+ * Returns false, and has done nothing, when it is not so simple.
+ */
+static __rte_always_inline bool
+start_simple(struct ce_stream *s, struct ce_transfer *t, bool engine, uint64_t *cpu, uint64_t flags)
+{
+	struct ce_context *context = s->context;
+	struct ce_memory *memory = &context->memory;
+	const uint64_t length = t->length;
+	uint16_t kind = CE_PIECE_LAST | CE_PIECE_ONLY;
+	rte_iova_t from, to;
+	struct ce_queue *q;
+
+	if (unlikely(t->src != NULL || t->dst != NULL || (t->flags & ~CE_TRANSFER_MORE) != 0 ||
+		    t->status == -EINPROGRESS || ring_is_full(s)))
 		return false;
-	transfer_begin(t, 0);
-	piece_started(adapter, t, mr, t->length);
-	adapter->doing++;
+	if (length < context->break_even) {
+		if (unlikely(length - 1 >= *cpu || t->src_va == NULL || t->dst_va == NULL))
+			return false;
+		rte_memcpy(t->dst_va, t->src_va, length);
+		*cpu -= length;
+	} else {
+		if (unlikely(!engine || (int32_t)*s->budget <= 0 || length - 1 >= context->max_segment))
+			return false;
+		if (unlikely(!cei_translate(&memory->last_src, t->src_va, length, &from)) &&
+			!translate(memory, &memory->last_src, t->src_va, length, &from))
+			return false;
+		if (unlikely(!cei_translate(&memory->last_dst, t->dst_va, length, &to)) &&
+			!translate(memory, &memory->last_dst, t->dst_va, length, &to))
+			return false;
+		q = s->ports->queue;
+		if (unlikely(rte_dma_copy(q->dev_id, q->vchan, from, to, length, flags) < 0))
+			return false;
+		q->head++;
+		q->doorbell = flags == 0;
+		s->ports->started++;
+		CE_COUNT(*s->budget, -1);
+		CE_COUNT(context->counters.operations, 1);
+		kind |= CE_PIECE_ENGINE;
+	}
+	t->status = -EINPROGRESS;
+	t->done = 0;
+	piece_push(s, t, length, kind, 0);
 	return true;
 }
 
 int
-ce_transfer_copy(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, void *src,
-	size_t length)
+cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count)
 {
-	const uint32_t generation =
-		atomic_load_explicit(&cei_memory_generation, memory_order_relaxed);
-	rte_iova_t from, to;
-	int ret;
+	struct ce_queue *q = s->nb_ports > 0 ? s->ports->queue : NULL;
+	const bool engine = s->nb_ports == 1 && q->only == s->ports && !q->shared &&
+		cei_queue_dead(q) == 0 && cei_memory_is_fresh(&s->context->memory);
+	uint64_t cpu = CE_CPU_PER_CALL;
+	const bool simple = TAILQ_EMPTY(&s->waiting) && !s->fenced &&
+		(engine || s->nb_ports == 0 || cei_stream_dead(s) == 0);
+	struct ce_transfer *t;
+	unsigned int i;
+	uint64_t flags;
+	int ret = 0;
 
-	if (unlikely(adapter->controller != NULL || length == 0)) {
-		rte_errno = EINVAL;
-		return -EINVAL;
+	for (i = 0; i < count; i++) {
+		t = transfers[i];
+		flags = i + 1 == count && !(t->flags & CE_TRANSFER_MORE) ? RTE_DMA_OP_FLAG_SUBMIT : 0;
+		if (likely(simple && TAILQ_EMPTY(&s->waiting) && !s->fenced &&
+			    start_simple(s, t, engine, &cpu, flags)))
+			continue;
+		ret = transfer_init_sides(s, t);
+		if (ret == 0)
+			ret = transfer_start(s, t, &cpu);
+		if (ret < 0)
+			break;
 	}
-	t->length = length;
-	if (likely(generation == adapter->generation && cei_translate(adapter, src, length, &from) &&
-		    cei_translate(adapter, dst, length, &to) && copy_one(adapter, t, to, from)))
-		return 0;
-	cei_resolve(adapter, src, length, &t->src_segment);
-	cei_resolve(adapter, dst, length, &t->dst_segment);
-	if (t->src_segment.length < length || t->dst_segment.length < length)
-		return copy_lists(adapter, t, dst, src);
-	cei_cursor_init_one(&t->src_at, &t->src_segment);
-	cei_cursor_init_one(&t->dst_at, &t->dst_segment);
-	ret = transfer_start(adapter, t, CE_TRANSFER_BEGIN);
-	if (ret < 0)
-		rte_errno = -ret;
+	if (likely(i > 0)) {
+		if (unlikely(s->sampled == NULL && ++s->calls % CALLS_PER_SAMPLE == 0)) {
+			s->sampled = transfers[0];
+			s->sampled_tsc = rte_rdtsc();
+		}
+		if (q != NULL && !(transfers[i - 1]->flags & CE_TRANSFER_MORE))
+			cei_stream_doorbell(s);
+		return i;
+	}
 	return ret;
+}
+
+/* Start as much of a transfer as goes at once, and shorten it to that. */
+int64_t
+cei_stream_start_partly(struct ce_stream *s, struct ce_transfer *t, uint32_t *budget,
+	void (*hook)(struct ce_transfer *transfer, void *owner), void *owner)
+{
+	struct ce_transfer_private *p = cei_private(t);
+	const uint64_t length = t->length;
+	uint64_t cpu = CE_CPU_PER_CALL;
+	int ret = transfer_init_sides(s, t);
+
+	if (ret < 0)
+		return ret;
+	p->budget = budget;
+	p->hook = hook;
+	p->owner = owner;
+	ret = transfer_go_on(s, t, &cpu);
+	if (ret < 0 && p->left == length) {
+		t->flags &= CE_TRANSFER_PUBLIC;
+		return ret;
+	}
+	if (ret == -EAGAIN) {
+		t->length -= p->left;
+		p->left = 0;
+		s->ring[(s->head - 1) & s->mask].kind |= CE_PIECE_LAST;
+	}
+	t->status = -EINPROGRESS;
+	t->done = 0;
+	if (!(t->flags & CE_TRANSFER_MORE))
+		cei_stream_doorbell(s);
+	return t->length;
+}
+
+/* Start a transfer between two segments, or have it wait. */
+int
+cei_transfer_direct(struct ce_stream *s, struct ce_transfer *t, const struct ce_segment *dst,
+	const struct ce_segment *src)
+{
+	uint64_t cpu = CE_CPU_PER_CALL;
+	int ret = transfer_init(s, t);
+
+	if (ret < 0)
+		return ret;
+	cei_cursor_segment(&cei_private(t)->dst_at, dst);
+	cei_cursor_segment(&cei_private(t)->src_at, src);
+	return transfer_start(s, t, &cpu);
+}
+
+int
+cei_stream_cancel(struct ce_stream *s, struct ce_transfer *t)
+{
+	RTE_SET_USED(s);
+	if (t->status != -EINPROGRESS)
+		return -ENOENT;
+	/* What waits at the head may have begun to wait for a fence, and not have started. */
+	if (!(t->flags & CE_TRANSFER_WAITING) || cei_private(t)->left != t->length)
+		return -EBUSY;
+	transfer_fail(t, 0, -ECANCELED, RTE_DMA_STATUS_USER_ABORT);
+	return 0;
+}
+
+void
+cei_stream_cancel_all(struct ce_stream *s)
+{
+	struct ce_transfer_private *p;
+
+	/* Also what has started: the rest of it does not. */
+	TAILQ_FOREACH(p, &s->waiting, link)
+		transfer_fail(cei_transfer(p), cei_transfer(p)->length - p->left, -ECANCELED,
+			RTE_DMA_STATUS_USER_ABORT);
 }

@@ -8,17 +8,20 @@
 /**
  * @file
  *
- * Transfers: copies of any length between lists.
+ * Transfers: copies and fills of any length between lists or addresses.
  *
- * A transfer goes in pieces. A piece is one operation of the device, holds one map register, and
- * takes what is contiguous on both sides, or with scatter/gather in the device as many segments as
- * that takes; at most conf.max_segment. When map registers or bounce buffers run out, the rest
- * follows in ce_poll().
+ * A transfer goes in pieces, each the best way there is: by the engine where that reaches both sides
+ * and the contiguous run is not shorter than conf.break_even; else by the CPU; and through a bounce
+ * buffer where neither reaches both sides (a device window and memory that the device does not
+ * reach). A piece of the engine is one operation, holds one map register and is conf.max_segment long
+ * at most. When map registers run out, or the CPU has copied enough for one call, the rest follows
+ * in ce_poll().
+ *
+ * Whichever way, transfers begin in the order of submission and finish in it.
  */
 
 #include <errno.h>
 #include <stddef.h>
-#include <sys/queue.h>
 
 #include "copyengine.h"
 #include "ce_sglist.h"
@@ -28,7 +31,6 @@ extern "C" {
 #endif
 
 struct ce_transfer;
-struct ce_channel_request;
 
 /** Called when a transfer has finished, from ce_poll(). It may submit the transfer again. */
 typedef void (*ce_transfer_cb)(struct ce_transfer *transfer, void *arg);
@@ -37,85 +39,83 @@ typedef void (*ce_transfer_cb)(struct ce_transfer *transfer, void *arg);
 #define CE_TRANSFER_FENCE RTE_BIT32(0)
 /** More is submitted at once: leave it to that or to ce_poll() to ring the doorbell. */
 #define CE_TRANSFER_MORE RTE_BIT32(1)
-
-/** @cond private */
-
-/* Where a transfer is in a list. */
-struct ce_cursor {
-	const struct ce_segment *segment; /* NULL: at the end */
-	const struct ce_sglist *block;	  /* that holds the segment */
-	uint32_t left;			  /* segments left in the block, this one included */
-	uint32_t offset;		  /* in the segment */
-};
-
-/** @endcond */
+/** Fill the destination with the pattern instead of copying. */
+#define CE_TRANSFER_FILL RTE_BIT32(2)
 
 /**
- * A transfer. The memory is the caller's (often a part of a larger request) and must stay until the
- * transfer has finished.
+ * A transfer. The memory is the caller's (often a part of a larger request), zeroed before its first
+ * use, and must stay until the transfer has finished.
  */
 struct ce_transfer {
-	uint64_t length;   /**< at least 1, and within both lists */
-	ce_transfer_cb cb; /**< to be called at the end; NULL: poll the status */
-	void *arg;	   /**< for cb */
-	uint32_t flags;	   /**< CE_TRANSFER_* */
+	uint64_t length;       /**< at least 1, and within both lists */
+	const void *src_va;    /**< what to copy, when src is NULL */
+	void *dst_va;	       /**< where to, when dst is NULL; must not overlap with the source */
+	struct ce_sglist *src; /**< list of what to copy */
+	struct ce_sglist *dst; /**< list of where to */
+	uint32_t flags;	       /**< CE_TRANSFER_* */
 
 	/**
 	 * -EINPROGRESS; 0: done; -EIO: the device reported dma_status; -ENODEV: the device is dead;
-	 * -ETIMEDOUT: it completes nothing any more. Set before cb is called.
+	 * -ETIMEDOUT: it completes nothing any more; -ECANCELED. Set before cb is called.
 	 */
 	int status;
-	uint64_t done; /**< bytes transferred so far: pieces that the device has completed */
+	uint64_t done;	   /**< bytes transferred so far, as of the last poll */
+	ce_transfer_cb cb; /**< to be called at the end; NULL: poll the status, or ce_collect() */
 
-	/** @cond private */
-	uint64_t left;	   /* not yet given to the device */
-	uint32_t inflight; /* pieces under way */
-	int error;
-	/** @endcond */
+	/* The above is all that a transfer of contiguous memory touches. */
 
-	/* The above is all that the transfer of contiguous memory touches. */
+	void *arg;	     /**< for cb, or whatever */
+	uint64_t pattern;    /**< of a fill: 8 bytes, the first in the lowest address; repeated */
+	uint64_t src_offset; /**< first byte in src */
+	uint64_t dst_offset; /**< first byte in dst */
 
 	/** When the status is -EIO: where the first piece that failed began; all before it is done. */
 	uint64_t failed_at;
-	enum rte_dma_status_code dma_status; /**< When the status is -EIO: why that piece failed. */
+	enum rte_dma_status_code dma_status; /**< when the status is -EIO: why that piece failed */
 
-	struct ce_sglist *src; /**< what to copy */
-	struct ce_sglist *dst; /**< where to; must not overlap with src */
-	uint64_t src_offset;   /**< first byte in src */
-	uint64_t dst_offset;   /**< first byte in dst */
-
-	/** @cond private */
-	struct ce_cursor src_at;
-	struct ce_cursor dst_at;
-	struct ce_segment src_segment; /* list of one, of transfers without lists */
-	struct ce_segment dst_segment;
-	struct ce_channel_request *request; /* whose map registers it takes */
-	TAILQ_ENTRY(ce_transfer) link;	    /* among those that wait */
-	/** @endcond */
+	uint64_t opaque[32]; /**< private */
 };
 
 /**
- * Start a transfer.
- *
- * Transfers of a handle begin in the order of submission. They finish in order as well unless one
- * fails. Without CE_TRANSFER_FENCE a device may run them at the same time. Thread of the handle.
+ * Start transfers, with one doorbell.
  *
  * @param adapter
- *   The handle.
- * @param transfer
- *   src, dst, src_offset, dst_offset, length, cb, arg, flags say what to do. Not under way.
- * @return 0: cb will be called, the status will change; or, and then neither happens: -EINVAL: a value
- *   is out of range, or the handle is one of a controller (ce_channel_map() is for those); -ENODEV:
- *   the device is dead; -EIO: the device refuses the transfer.
+ *   The handle; its thread.
+ * @param transfers
+ *   The transfers, in the order in which they are to begin. length, src or src_va, dst or dst_va,
+ *   offsets, pattern, cb, arg and flags say what to do.
+ * @param count
+ *   Their number.
+ * @return how many were started, fewer than count when the next one was refused; when that is the
+ *   first, why: -EINVAL: a value is out of range, or the handle is one of a controller
+ *   (ce_channel_map() is for those); -EBUSY: the transfer is under way; -ENODEV, -ETIMEDOUT: the
+ *   device is dead; -EIO: the device refuses it. What was refused is as before: no callback, no
+ *   change of status.
  */
+int ce_submit(struct ce_adapter *adapter, struct ce_transfer *const *transfers, unsigned int count);
+
+/**
+ * Make progress as ce_poll() does, and learn what finished.
+ *
+ * @param adapter
+ *   The handle; its thread.
+ * @param finished
+ *   Where to store the transfers without a callback that finished, in order.
+ * @param max
+ *   Most transfers that are to finish in this call, with or without a callback.
+ * @return number of transfers stored.
+ */
+unsigned int ce_collect(
+	struct ce_adapter *adapter, struct ce_transfer **finished, unsigned int max);
+
+/** Start one transfer: as ce_submit(). @return 0, or a negative errno value. */
 int ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *transfer);
 
 /**
- * Start a transfer between two ranges of virtual addresses. Contiguous memory takes the shortest
- * path there is; all other memory is resolved, cut and bounced as with ce_sglist_build().
+ * Start a copy between two ranges of virtual addresses, wherever they are and however long.
  *
  * @param adapter
- *   The handle.
+ *   The handle; its thread.
  * @param transfer
  *   cb, arg and flags say what to do; the other fields are set here.
  * @param dst
@@ -124,10 +124,21 @@ int ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *transfer)
  *   First byte to read.
  * @param length
  *   At least 1.
- * @return as ce_transfer_submit(), and -ENOMEM: no block is left for a list.
+ * @return as ce_transfer_submit().
  */
-int ce_transfer_copy(struct ce_adapter *adapter, struct ce_transfer *transfer, void *dst, void *src,
-	size_t length);
+int ce_transfer_copy(struct ce_adapter *adapter, struct ce_transfer *transfer, void *dst,
+	const void *src, size_t length);
+
+/** Start a fill of a range of virtual addresses with a pattern. See ce_transfer_copy(). */
+int ce_transfer_fill(struct ce_adapter *adapter, struct ce_transfer *transfer, void *dst,
+	uint64_t pattern, size_t length);
+
+/**
+ * Give up a transfer that has not started. It comes back like any other, in its turn, as -ECANCELED.
+ *
+ * @return 0; -EBUSY: some of it has been started, and it goes on; -ENOENT: it is not under way.
+ */
+int ce_transfer_cancel(struct ce_adapter *adapter, struct ce_transfer *transfer);
 
 /**
  * Bytes of a transfer that have not been transferred: those yet to come while it is under way, the

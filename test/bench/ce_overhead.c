@@ -75,7 +75,7 @@ static double
 library(void)
 {
 	static struct ce_transfer transfers[RING];
-	const struct ce_adapter_conf conf = {.ring_size = RING};
+	const struct ce_adapter_conf conf = {.ring_size = RING, .break_even = 1};
 	struct ce_adapter *adapter = ce_adapter_get(dev_id, &conf);
 	const uint64_t hz = rte_get_tsc_hz();
 	uint64_t i, sent = 0, done = 0, start, end;

@@ -19,6 +19,7 @@
 
 bool is_cbdma, is_step;
 int16_t devices[4];
+const struct ce_adapter_conf by_engine = {.break_even = 1};
 
 static void __rte_noreturn
 cannot_run(const char *why)
@@ -110,8 +111,15 @@ inject(int16_t dev_id, const char *fault)
 struct ce_adapter *
 adapter_get(const struct ce_adapter_conf *conf)
 {
-	struct ce_adapter *adapter = ce_adapter_get(devices[0], conf);
+	struct ce_adapter_conf full = by_engine;
+	struct ce_adapter *adapter;
 
+	/* Unless a test says otherwise, what the engine can do is the engine's. */
+	if (conf != NULL)
+		full = *conf;
+	if (full.break_even == 0)
+		full.break_even = by_engine.break_even;
+	adapter = ce_adapter_get(devices[0], &full);
 	if (adapter == NULL)
 		print_error("ce_adapter_get: %s\n", rte_strerror(rte_errno));
 	assert_non_null(adapter);
@@ -130,17 +138,26 @@ adapter_put(struct ce_adapter *adapter)
 	assert_int_equal(ce_adapter_put(adapter), 0);
 }
 
+void
+step_devices(unsigned int descriptors)
+{
+#ifdef WITH_MODEL
+	unsigned int i;
+
+	for (i = 0; is_step && i < RTE_DIM(devices); i++)
+		rte_pmd_cbdma_step(devices[i], descriptors);
+#else
+	RTE_SET_USED(descriptors);
+#endif
+}
+
 unsigned int
 run(struct ce_adapter *adapter)
 {
 	unsigned int done;
-#ifdef WITH_MODEL
-	unsigned int i;
 
 	/* A few at a time, so that a poll finds pieces of transfers done. */
-	for (i = 0; is_step && i < RTE_DIM(devices); i++)
-		rte_pmd_cbdma_step(devices[i], 3);
-#endif
+	step_devices(3);
 	done = ce_poll(adapter);
 	/* There may be fewer CPUs than threads that poll. */
 	if (done == 0 && !is_step)

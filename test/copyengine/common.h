@@ -36,11 +36,17 @@ void test_begin(int argc, char **argv);
 /* Inject a fault into a dma_cbdma. */
 void inject(int16_t dev_id, const char *fault);
 
-/* A handle on devices[0]; conf may be NULL. */
+/* Everything by the engine that it reaches. */
+extern const struct ce_adapter_conf by_engine;
+
+/* A handle on devices[0], by_engine unless conf has a break-even size; conf may be NULL. */
 struct ce_adapter *adapter_get(const struct ce_adapter_conf *conf);
 
 /* Put a handle back that must hold nothing any more. */
 void adapter_put(struct ce_adapter *adapter);
+
+/* Run the devices in step mode, so many descriptors each. */
+void step_devices(unsigned int descriptors);
 
 /* ce_poll(), after having run a device in step mode. */
 unsigned int run(struct ce_adapter *adapter);
@@ -65,5 +71,6 @@ int test_sglist(void);
 int test_transfer(void);
 int test_channel(void);
 int test_cyclic(void);
+int test_batch(void);
 
 #endif /* CE_TEST_COMMON_H */

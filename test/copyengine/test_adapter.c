@@ -56,7 +56,7 @@ bad_arguments(void **state)
 	refuse(&(struct ce_adapter_conf){.max_segment = 1}, devices[0], EINVAL);
 	refuse(&(struct ce_adapter_conf){.bounce_size = 1}, devices[0], EINVAL);
 	refuse(&(struct ce_adapter_conf){.bounce_size = 2 << 20}, devices[0], EINVAL);
-	refuse(&(struct ce_adapter_conf){.bounce_buffers = 1}, devices[0], EINVAL);
+	refuse(&(struct ce_adapter_conf){.nb_stripes = 1}, devices[0], EINVAL);
 	/* Nothing is left behind. */
 	adapter_put(adapter_get(NULL));
 }
@@ -64,7 +64,7 @@ bad_arguments(void **state)
 static void
 sharing(void **state)
 {
-	const struct ce_adapter_conf shared = {.flags = CE_ADAPTER_SHARED, .ring_size = 64,
+	const struct ce_adapter_conf shared = {.break_even = 1, .flags = CE_ADAPTER_SHARED, .ring_size = 64,
 		.map_registers = 40};
 	struct ce_adapter *a, *b;
 	struct ce_adapter_info info;
@@ -157,6 +157,86 @@ routing(void **state)
 	dma_free(memory);
 }
 
+/* An owner who has filled the ring and polls no more is not waited for. */
+static void
+neighbour_stops_polling(void **state)
+{
+	const struct ce_adapter_conf shared = {.flags = CE_ADAPTER_SHARED, .ring_size = 32,
+		.map_registers = 15};
+	struct ce_adapter *idle = adapter_get(&shared), *busy = adapter_get(&shared);
+	uint8_t *memory = dma_alloc(64 * 1024);
+	struct iovec iov[30];
+	struct ce_transfer t[15] = {0}, own = {0};
+	struct ce_sglist *src, *dst;
+	unsigned int i;
+
+	(void)state;
+	/* Lists, as each of their operations takes several slots of some rings. */
+	for (i = 0; i < 30; i++)
+		iov[i] = (struct iovec){memory + 200 * i, 100};
+	src = ce_sglist_build_iov(idle, iov, 30);
+	dst = ce_sglist_build(idle, memory + 8192, 3000);
+	for (i = 0; i < 15; i++) {
+		t[i] = (struct ce_transfer){.src = src, .dst = dst, .length = 3000,
+			.flags = i % 2 ? CE_TRANSFER_FENCE | CE_TRANSFER_MORE : CE_TRANSFER_MORE};
+		assert_int_equal(ce_transfer_submit(idle, &t[i]), 0);
+	}
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(ce_transfer_copy(busy, &own, memory + 32768, memory, 16384), 0);
+		assert_int_equal(finish(busy, &own), 0);
+	}
+	for (i = 0; i < 15; i++)
+		assert_int_equal(finish(idle, &t[i]), 0);
+	ce_sglist_free(src);
+	ce_sglist_free(dst);
+	dma_free(memory);
+	adapter_put(idle);
+	adapter_put(busy);
+}
+
+/* No engine: the same calls, the same promises. */
+static void
+cpu_alone(void **state)
+{
+	struct ce_adapter *adapter = ce_adapter_get(CE_CPU, NULL);
+	struct ce_transfer t[3] = {0}, *list[3], *finished[3];
+	uint8_t *memory = malloc(3 << 20);
+	struct ce_adapter_stats stats;
+	struct ce_adapter_info info;
+	unsigned int i, n = 0;
+
+	(void)state;
+	assert_non_null(adapter);
+	ce_adapter_info_get(adapter, &info);
+	assert_int_equal(info.dev_id, CE_CPU);
+	assert_int_equal(info.channels, 0);
+	pattern_fill(memory, 1 << 20, 5);
+	/* From where the one before wrote, beyond what one call does. */
+	for (i = 0; i < 3; i++) {
+		list[i] = &t[i];
+		t[i].length = 1 << 20;
+		t[i].src_va = memory + ((i % 2) << 20);
+		t[i].dst_va = memory + (i < 2 ? (i + 1) << 20 : 0);
+	}
+	assert_int_equal(ce_submit(adapter, list, 2), 2);
+	assert_int_equal(t[0].status, -EINPROGRESS);
+	assert_int_equal(ce_adapter_put(adapter), -EBUSY);
+	while (n < 2)
+		n += ce_collect(adapter, &finished[n], 3 - n);
+	assert_ptr_equal(finished[0], &t[0]);
+	assert_ptr_equal(finished[1], &t[1]);
+	assert_true(pattern_is(memory + (2 << 20), 1 << 20, 5));
+	assert_int_equal(ce_transfer_fill(adapter, &t[2], memory + 3, 0x0807060504030201, 1000001), 0);
+	assert_int_equal(ce_drain(adapter, 10000), 0);
+	for (i = 0; i < 1000001; i++)
+		assert_int_equal(memory[3 + i], i % 8 + 1);
+	ce_adapter_stats_get(adapter, &stats);
+	assert_int_equal(stats.cpu_bytes, (2 << 20) + 1000001);
+	assert_int_equal(stats.engine_bytes, 0);
+	free(memory);
+	assert_int_equal(ce_adapter_close(adapter, 1000), 0);
+}
+
 int
 test_adapter(void)
 {
@@ -166,6 +246,8 @@ test_adapter(void)
 		cmocka_unit_test(sharing),
 		cmocka_unit_test(busy),
 		cmocka_unit_test(routing),
+		cmocka_unit_test(neighbour_stops_polling),
+		cmocka_unit_test(cpu_alone),
 	};
 
 	return cmocka_run_group_tests_name("adapters", tests, NULL, NULL);

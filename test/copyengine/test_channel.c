@@ -36,10 +36,12 @@ called_back(struct ce_channel_request *request, void *arg)
 static void
 begin(unsigned int channels, const struct ce_adapter_conf *conf)
 {
-	const struct ce_controller_channel ids[] = {{.dev_id = devices[0]}, {.dev_id = devices[1]}};
+	const struct ce_channel_id ids[] = {{.dev_id = devices[0]}, {.dev_id = devices[1]}};
+	struct ce_adapter_conf full = conf == NULL ? by_engine : *conf;
 	unsigned int i;
 
-	controller = ce_controller_create(ids, channels, conf);
+	full.break_even = 1;
+	controller = ce_controller_create(ids, channels, &full);
 	assert_non_null(controller);
 	turn = 0;
 	for (i = 0; i < REQUESTERS; i++) {
@@ -234,7 +236,7 @@ map_and_flush(void **state)
 	const struct ce_adapter_conf conf = {.flags = CE_ADAPTER_NO_SG, .max_segment = KB};
 	const uint64_t length = 50 * KB + 17;
 	struct requester *r = &requesters[0];
-	uint8_t *from = malloc(length), *to = dma_alloc(length);
+	uint8_t *from = dma_alloc(length), *to = dma_alloc(length);
 	struct ce_transfer t = {0};
 	struct ce_sglist *src, *dst;
 	uint64_t done = 0;
@@ -274,7 +276,7 @@ map_and_flush(void **state)
 	ce_sglist_free(src);
 	ce_sglist_free(dst);
 	end();
-	free(from);
+	dma_free(from);
 	dma_free(to);
 }
 
@@ -320,17 +322,157 @@ holder_fails(void **state)
 	dma_free(memory);
 }
 
+static enum ce_channel_action
+request_other(struct ce_channel_request *request, void *arg)
+{
+	struct requester *r = arg;
+	struct requester *other = &requesters[r == &requesters[0]];
+
+	(void)request;
+	r->called++;
+	ce_channel_request(other->adapter, &other->request);
+	return CE_CHANNEL_RELEASE;
+}
+
+/* Two callbacks of a handle that request each other: each call does so much and returns. */
+static void
+endless(void **state)
+{
+	unsigned int i, called;
+
+	(void)state;
+	begin(1, NULL);
+	adapter_put(requesters[1].adapter);
+	requesters[1].adapter = requesters[0].adapter;
+	requesters[0].request.cb = request_other;
+	requesters[1].request.cb = request_other;
+	ask(0);
+	for (i = 0; i < 10; i++) {
+		called = requesters[0].called + requesters[1].called;
+		run(requesters[0].adapter);
+		assert_in_range(requesters[0].called + requesters[1].called, called + 1, called + 64);
+	}
+	for (i = 0; i < 2; i++)
+		ce_channel_cancel(&requesters[i].request);
+	requesters[1].adapter = ce_controller_adapter_get(controller, NULL);
+	end();
+}
+
+/* A handle of a controller is as well looked at as any other, and has the controller's flags. */
+static void
+bad_handles(void **state)
+{
+	const struct ce_adapter_conf bad[] = {{.max_segment = 1}, {.flags = 1u << 20},
+		{.bounce_size = 1}, {.bounce_size = 2 << 20}, {.nb_stripes = 1}};
+	const struct ce_adapter_conf no_sg = {.flags = CE_ADAPTER_NO_SG | CE_ADAPTER_NO_SVA};
+	struct ce_adapter_info info;
+	unsigned int i;
+
+	(void)state;
+	begin(1, NULL);
+	ce_adapter_info_get(requesters[0].adapter, &info);
+	assert_int_equal(info.map_registers, 64);
+	for (i = 0; i < RTE_DIM(bad); i++) {
+		rte_errno = 0;
+		assert_null(ce_controller_adapter_get(controller, &bad[i]));
+		assert_int_equal(rte_errno, EINVAL);
+	}
+	end();
+	begin(1, &no_sg);
+	ce_adapter_info_get(requesters[0].adapter, &info);
+	assert_false(info.sg || info.sva);
+	end();
+}
+
+/* Between two periods of a paced cyclic transfer nothing is under way, and the channel is its own. */
+static void
+held_by_cyclic(void **state)
+{
+	struct requester *r = &requesters[0];
+	struct ce_common_buffer *ring;
+	struct ce_cyclic_conf conf = {.period = 512, .period_ns = 1000000000, .request = &r->request};
+	struct ce_cyclic *cyclic;
+	struct ce_cyclic_stats stats;
+
+	(void)state;
+	begin(1, NULL);
+	ring = ce_common_buffer_alloc(r->adapter, 8 * KB);
+	ask(0);
+	conf.buffer = ring;
+	conf.length = 4 * KB;
+	conf.peer = ring->iova + 4 * KB;
+	cyclic = ce_cyclic_start(r->adapter, &conf);
+	assert_non_null(cyclic);
+	do {
+		run(r->adapter);
+		ce_cyclic_stats_get(cyclic, &stats);
+	} while (stats.periods == 0);
+	assert_int_equal(ce_channel_free(&r->request), -EBUSY);
+	assert_int_equal(ce_cyclic_stop(cyclic), 0);
+	assert_int_equal(ce_channel_free(&r->request), 0);
+	ce_common_buffer_free(ring);
+	end();
+}
+
+/* A cyclic transfer that would queue more than its request has does not stand in others' way. */
+static void
+cyclic_neighbour(void **state)
+{
+	struct requester *a = &requesters[0], *b = &requesters[1];
+	struct ce_common_buffer *ring;
+	struct ce_cyclic_conf conf = {.period = 512, .ahead = 7, .request = &a->request};
+	struct ce_cyclic *cyclic;
+	struct ce_transfer t = {.length = 100};
+	unsigned int i, mapped = 0;
+
+	(void)state;
+	begin(1, NULL);
+	/* One handle: b keeps map registers on the channel that a then gets. */
+	adapter_put(b->adapter);
+	b->adapter = a->adapter;
+	b->action = CE_CHANNEL_RELEASE_KEEP;
+	a->request.map_registers = 2;
+	ring = ce_common_buffer_alloc(a->adapter, 8 * KB);
+	ask(1);
+	ask(0);
+	assert_int_equal(a->called + b->called, 2);
+	conf.buffer = ring;
+	conf.length = 4 * KB;
+	conf.peer = ring->iova + 4 * KB;
+	cyclic = ce_cyclic_start(a->adapter, &conf);
+	assert_non_null(cyclic);
+	t.src = ce_sglist_build(b->adapter, RTE_PTR_ADD(ring->va, 5 * KB), 100);
+	t.dst = ce_sglist_build(b->adapter, RTE_PTR_ADD(ring->va, 6 * KB), 100);
+	for (i = 0; i < 50; i++) {
+		ce_poll(a->adapter);
+		/* Never refused: its map registers are free. */
+		assert_int_equal(ce_channel_map(&b->request, &t), 100);
+		assert_int_equal(finish(a->adapter, &t), 0);
+		mapped++;
+	}
+	assert_int_equal(mapped, 50);
+	while (ce_cyclic_stop(cyclic) == -EINPROGRESS)
+		run(a->adapter);
+	ce_sglist_free(t.src);
+	ce_sglist_free(t.dst);
+	assert_int_equal(ce_channel_free(&a->request), 0);
+	assert_int_equal(ce_channel_free(&b->request), 0);
+	ce_common_buffer_free(ring);
+	b->adapter = ce_controller_adapter_get(controller, NULL);
+	end();
+}
+
 static void
 bad_controllers(void **state)
 {
-	const struct ce_controller_channel bad = {.dev_id = 60}, twice[] = {
+	const struct ce_channel_id bad = {.dev_id = 60}, twice[] = {
 		{.dev_id = devices[0]}, {.dev_id = devices[0]}};
-	const struct ce_controller_channel good = {.dev_id = devices[0]};
+	const struct ce_channel_id good = {.dev_id = devices[0]};
 	struct ce_adapter *adapter;
 
 	(void)state;
 	assert_null(ce_controller_create(&good, 0, NULL));
-	assert_null(ce_controller_create(&good, CE_CONTROLLER_MAX_CHANNELS + 1, NULL));
+	assert_null(ce_controller_create(&good, CE_MAX_CHANNELS + 1, NULL));
 	assert_null(ce_controller_create(&bad, 1, NULL));
 	assert_int_equal(rte_errno, EINVAL);
 	/* A channel cannot be there twice: its map registers are taken. */
@@ -354,6 +496,10 @@ test_channel(void)
 		cmocka_unit_test(cancel),
 		cmocka_unit_test(map_and_flush),
 		cmocka_unit_test(holder_fails),
+		cmocka_unit_test(endless),
+		cmocka_unit_test(bad_handles),
+		cmocka_unit_test(held_by_cyclic),
+		cmocka_unit_test(cyclic_neighbour),
 		cmocka_unit_test(bad_controllers),
 	};
 

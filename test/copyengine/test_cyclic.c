@@ -150,6 +150,30 @@ capture(void **state)
 	stop(cyclic);
 }
 
+/* An overrun moves the place to read: what was seen of the old one cannot be committed. */
+static void
+overrun_commit(void **state)
+{
+	struct log log = {0};
+	struct ce_cyclic_conf conf = {.buffer = ring, .length = LENGTH, .period = PERIOD,
+		.peer = peer->iova, .capture = true, .cb = done, .arg = &log};
+	struct ce_cyclic *cyclic = ce_cyclic_start(adapter, &conf);
+	size_t old, moved;
+	void *before, *after;
+
+	(void)state;
+	run_periods(&log, 2);
+	old = ce_cyclic_window(cyclic, &before);
+	assert_true(old >= 2 * PERIOD);
+	run_periods(&log, 2 + PERIODS);
+	assert_int_equal(ce_cyclic_commit(cyclic, old), -EPIPE);
+	moved = ce_cyclic_window(cyclic, &after);
+	assert_true(moved >= PERIOD);
+	assert_ptr_not_equal(before, after);
+	assert_int_equal(ce_cyclic_commit(cyclic, PERIOD), 0);
+	stop(cyclic);
+}
+
 static void
 underrun(void **state)
 {
@@ -174,6 +198,61 @@ underrun(void **state)
 	assert_in_range(stats.underruns, 8, 9);
 	assert_int_equal(stats.status, -EINPROGRESS);
 	stop(cyclic);
+}
+
+/* As many periods as there are map registers for: the device goes on while nobody polls. */
+static void
+late_poll(void **state)
+{
+	struct log log = {0};
+	struct ce_cyclic_conf conf = {.buffer = ring, .length = LENGTH, .period = PERIOD,
+		.peer = peer->iova, .ahead = CE_CYCLIC_AHEAD_MAX, .prefill = LENGTH, .cb = done,
+		.arg = &log};
+	struct ce_cyclic *cyclic = ce_cyclic_start(adapter, &conf);
+	struct ce_cyclic_stats stats;
+	struct ce_transfer t = {0};
+	uint8_t *memory = dma_alloc(2);
+	uint64_t periods;
+	double pause;
+
+	(void)state;
+	assert_non_null(cyclic);
+	ce_poll(adapter);
+	for (pause = seconds() + 0.1; seconds() < pause;)
+		step_devices(100);
+	/* Rounds without a poll: one call finds as many as it looks at. */
+	periods = log.periods;
+	ce_poll(adapter);
+	assert_true(log.periods - periods >= 7 * PERIODS);
+	run_periods(&log, periods + 20 * PERIODS);
+	ce_cyclic_stats_get(cyclic, &stats);
+	/* All but the first round, those included that are done and were not reported yet. */
+	assert_in_range(stats.underruns, stats.periods - PERIODS, stats.periods + 1024);
+	/* And leaves its neighbours a map register. */
+	assert_int_equal(ce_transfer_copy(adapter, &t, memory, memory + 1, 1), 0);
+	assert_int_equal(finish(adapter, &t), 0);
+	dma_free(memory);
+	stop(cyclic);
+}
+
+/* A FIFO at the other side: every operation of a period goes to its first byte. */
+static void
+fifo(void **state)
+{
+	struct log log = {.feed = false};
+	struct ce_cyclic_conf conf = {.buffer = ring, .length = LENGTH, .period = PERIOD,
+		.peer = peer->iova + 64, .window = 16, .prefill = LENGTH, .cb = done, .arg = &log};
+	struct ce_cyclic *cyclic;
+	unsigned int i;
+
+	(void)state;
+	memset(ring->va, 7, LENGTH);
+	cyclic = ce_cyclic_start(adapter, &conf);
+	assert_non_null(cyclic);
+	run_periods(&log, 3);
+	stop(cyclic);
+	for (i = 0; i < 2 * LENGTH; i++)
+		assert_int_equal(((uint8_t *)peer->va)[i], i >= 64 && i < 80 ? 7 : 0);
 }
 
 static void
@@ -219,7 +298,7 @@ bad_arguments(void **state)
 	bad[5].peer_length = PERIOD + 1;
 	bad[6].prefill = LENGTH + 1;
 	bad[7].capture = true, bad[7].prefill = 1;
-	bad[8].ahead = PERIODS;
+	bad[8].ahead = PERIODS, bad[8].capture = true;
 	bad[9].request = (void *)&bad[0];
 	for (i = 0; i < RTE_DIM(bad); i++) {
 		rte_errno = 0;
@@ -267,8 +346,8 @@ keep(struct ce_channel_request *request, void *arg)
 static void
 on_channel(void **state)
 {
-	const struct ce_controller_channel id = {.dev_id = devices[1]};
-	struct ce_controller *controller = ce_controller_create(&id, 1, NULL);
+	const struct ce_channel_id id = {.dev_id = devices[1]};
+	struct ce_controller *controller = ce_controller_create(&id, 1, &by_engine);
 	struct ce_adapter *alone = adapter;
 	bool held = false;
 	struct ce_channel_request request = {.map_registers = 2, .cb = keep, .arg = &held};
@@ -299,7 +378,10 @@ test_cyclic(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(playback, begin, end),
 		cmocka_unit_test_setup_teardown(capture, begin, end),
+		cmocka_unit_test_setup_teardown(overrun_commit, begin, end),
 		cmocka_unit_test_setup_teardown(underrun, begin, end),
+		cmocka_unit_test_setup_teardown(late_poll, begin, end),
+		cmocka_unit_test_setup_teardown(fifo, begin, end),
 		cmocka_unit_test_setup_teardown(paced, begin, end),
 		cmocka_unit_test_setup_teardown(bad_arguments, begin, end),
 		cmocka_unit_test_setup_teardown(error, begin, end),

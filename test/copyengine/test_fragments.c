@@ -228,10 +228,9 @@ random_adapter(void)
 		.ring_size = 32 << draw(6),
 		.map_registers = 1 + draw(100),
 		.max_segment = 63 + draw_length(LONGEST),
-		.bounce_size = 63 + draw_length(64 * KB),
-		.bounce_buffers = 2 + draw(40),
-		/* Enough when the longest segment is the shortest that there is. */
-		.sg_blocks = 2 * SLOTS * (LONGEST / 64 / CE_SG_BLOCK + FRAGMENTS),
+		.break_even = draw_length(4 * KB),
+		/* With pages of 4 KB, each may be a segment. */
+		.sg_blocks = 2 * SLOTS * (LONGEST / 4096 + FRAGMENTS),
 	};
 
 	return adapter_get(&conf);
@@ -245,7 +244,7 @@ fragments(void **state)
 	const double limit = seconds() + duration;
 	struct ce_adapter_stats stats;
 	struct ce_adapter *adapter;
-	uint64_t transfers = 0, bytes = 0, bounced = 0, operations = 0;
+	uint64_t transfers = 0, bytes = 0, by_cpu = 0, operations = 0;
 	unsigned int i, round;
 
 	(void)state;
@@ -264,12 +263,12 @@ fragments(void **state)
 		ce_adapter_stats_get(adapter, &stats);
 		transfers += stats.transfers;
 		bytes += stats.bytes;
-		bounced += stats.bounced;
+		by_cpu += stats.cpu_bytes;
 		operations += stats.operations;
 		adapter_put(adapter);
 	}
 	print_message("%" PRIu64 " transfers, %" PRIu64 " operations, %" PRIu64 " bytes, %" PRIu64
-		      " bounced\n", transfers, operations, bytes, bounced);
+		      " by the CPU\n", transfers, operations, bytes, by_cpu);
 }
 
 int

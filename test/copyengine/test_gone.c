@@ -69,7 +69,7 @@ static void
 stall(void **state)
 {
 	const struct ce_adapter_conf conf = {.max_segment = 4 * KB, .map_registers = 8,
-		.timeout_ms = 200};
+		.timeout_ms = 200, .break_even = 1};
 	struct ce_adapter *adapter = ce_adapter_get(devices[1], &conf);
 	uint8_t *memory = dma_alloc(2 * KB);
 	struct ce_transfer t = {0};
@@ -81,7 +81,7 @@ stall(void **state)
 	assert_true(seconds() - start >= 0.2);
 	adapter_put(adapter);
 	/* A reset revives it. */
-	adapter = ce_adapter_get(devices[1], NULL);
+	adapter = ce_adapter_get(devices[1], &by_engine);
 	assert_non_null(adapter);
 	pattern_fill(memory, KB, 1);
 	assert_int_equal(ce_transfer_copy(adapter, &t, memory + KB, memory, KB), 0);
@@ -89,6 +89,50 @@ stall(void **state)
 	assert_true(pattern_is(memory + KB, KB, 1));
 	adapter_put(adapter);
 	dma_free(memory);
+}
+
+static void
+again(struct ce_transfer *transfer, void *arg)
+{
+	called++;
+	/* A dead handle refuses at once. */
+	assert_int_equal(ce_submit(arg, &transfer, 1), -ENODEV);
+}
+
+/*
+ * Callbacks of transfers that were under way, or waited, submit again: a poll returns all the same.
+ * Who shares the device finds out, and nobody is given a handle on it.
+ */
+static void
+vanish_shared(void **state)
+{
+	const struct ce_adapter_conf conf = {.max_segment = 4 * KB, .map_registers = 8,
+		.break_even = 1, .flags = CE_ADAPTER_SHARED};
+	struct ce_adapter *a = ce_adapter_get(devices[3], &conf);
+	struct ce_adapter *b = ce_adapter_get(devices[3], &conf);
+	uint8_t *memory = dma_alloc(128 * KB);
+	struct ce_transfer t[4] = {0}, other = {0};
+	unsigned int i;
+
+	(void)state;
+	assert_non_null(a);
+	assert_non_null(b);
+	inject(devices[3], "vanish:at=3");
+	called = 0;
+	for (i = 0; i < 4; i++) {
+		t[i].cb = again;
+		t[i].arg = a;
+		assert_int_equal(ce_transfer_copy(a, &t[i], memory + 64 * KB, memory, 64 * KB), 0);
+	}
+	for (i = 0; i < 4; i++)
+		assert_int_equal(finish(a, &t[i]), -ENODEV);
+	assert_int_equal(called, 4);
+	assert_int_equal(ce_transfer_copy(b, &other, memory + 64 * KB, memory, KB), -ENODEV);
+	assert_null(ce_adapter_get(devices[3], &conf));
+	assert_int_equal(rte_errno, ENODEV);
+	dma_free(memory);
+	adapter_put(a);
+	adapter_put(b);
 }
 
 static void
@@ -112,11 +156,10 @@ keep(struct ce_channel_request *request, void *arg)
 static void
 controller(void **state)
 {
-	const struct ce_controller_channel id = {.dev_id = devices[2]};
-	struct ce_controller *ctl = ce_controller_create(&id, 1, NULL);
+	const struct ce_channel_id id = {.dev_id = devices[2]};
+	struct ce_controller *ctl = ce_controller_create(&id, 1, &by_engine);
 	struct ce_adapter *a, *b;
 	struct ce_channel_request ra = {.map_registers = 4, .cb = keep}, rb = ra, rc = ra;
-	struct ce_transfer t = {.length = 512};
 	struct ce_common_buffer *ring;
 	struct ce_cyclic_conf conf = {.period = 512, .ahead = 3, .cb = period, .request = &ra};
 	struct ce_cyclic *cyclic;
@@ -143,26 +186,15 @@ controller(void **state)
 	assert_int_not_equal(cyclic_status, 0);
 	while (ce_cyclic_stop(cyclic) == -EINPROGRESS && seconds() < limit)
 		run(a);
-	assert_int_not_equal(ra.status, 0);
+	assert_int_equal(ra.status, -ENODEV);
 	assert_int_equal(ce_channel_free(&ra), 0);
-	/* The one who waited gets the channel, as nobody has been told that it is dead, and finds out. */
+	/* The one who waited would wait for ever, and is told; so is who asks now. */
 	while (called < 2 && seconds() < limit)
 		run(b);
 	assert_int_equal(called, 2);
-	assert_int_equal(rb.status, 0);
-	assert_int_equal(ce_channel_request(b, &rc), 0);
-	t.src = ce_sglist_build(b, ring->va, 512);
-	t.dst = ce_sglist_build(b, RTE_PTR_ADD(ring->va, 512), 512);
-	assert_int_equal(ce_channel_map(&rb, &t), -ENODEV);
-	/* Who waits behind him would wait for ever, and is told. */
-	assert_int_equal(called, 2);
-	run(b);
-	assert_int_equal(called, 3);
-	assert_int_equal(rc.status, -ENODEV);
+	assert_int_equal(rb.status, -ENODEV);
 	assert_int_equal(ce_channel_request(b, &rc), -ENODEV);
-	assert_int_equal(ce_channel_free(&rb), 0);
-	ce_sglist_free(t.src);
-	ce_sglist_free(t.dst);
+	assert_int_equal(called, 2);
 	ce_common_buffer_free(ring);
 	adapter_put(a);
 	adapter_put(b);
@@ -174,6 +206,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vanish),
+		cmocka_unit_test(vanish_shared),
 		cmocka_unit_test(stall),
 		cmocka_unit_test(controller),
 	};

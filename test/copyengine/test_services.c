@@ -20,6 +20,7 @@ main(int argc, char **argv)
 	failed += test_transfer();
 	failed += test_channel();
 	failed += test_cyclic();
+	failed += test_batch();
 	rte_eal_cleanup();
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -24,6 +24,7 @@ merge_and_cut(void **state)
 	struct iovec neighbours[] = {{va, 100}, {va + 100, 0}, {va + 100, 900}, {va + 1000, 24},
 		{va + 2048, 1}};
 	struct ce_segment segment[32];
+	struct iovec gaps[20];
 	struct ce_sglist *list;
 	unsigned int i;
 
@@ -32,21 +33,31 @@ merge_and_cut(void **state)
 	assert_non_null(list);
 	assert_int_equal(ce_sglist_length(list), 1025);
 	assert_int_equal(ce_sglist_segments(list, segment, RTE_DIM(segment)), 2);
-	assert_int_equal(segment[0].address, buffer->iova);
+	assert_int_equal(segment[0].iova, buffer->iova);
 	assert_int_equal(segment[0].length, 1024);
-	assert_int_equal(segment[0].bounced, 0);
-	assert_int_equal(segment[1].address, buffer->iova + 2048);
+	assert_ptr_equal(segment[0].va, va);
+	assert_int_equal(segment[1].iova, buffer->iova + 2048);
 	assert_int_equal(segment[1].length, 1);
 	ce_sglist_free(list);
 
-	/* Longer than the device's longest, and than a block of the list. */
+	/* Longer than the device's longest is still one segment: transfers cut, lists do not. */
 	list = ce_sglist_build(adapter, va + 5, 65536 - 5);
 	assert_non_null(list);
-	assert_int_equal(ce_sglist_segments(list, NULL, 0), 16);
+	assert_int_equal(ce_sglist_segments(list, segment, RTE_DIM(segment)), 1);
+	assert_int_equal(segment[0].iova, buffer->iova + 5);
+	assert_int_equal(segment[0].length, 65536 - 5);
+	ce_sglist_free(list);
+
+	/* More segments than a block of the list takes. */
+	for (i = 0; i < 20; i++)
+		gaps[i] = (struct iovec){va + 100 * i, 50};
+	list = ce_sglist_build_iov(adapter, gaps, 20);
+	assert_non_null(list);
+	assert_int_equal(ce_sglist_segments(list, NULL, 0), 20);
 	ce_sglist_segments(list, segment, RTE_DIM(segment));
-	for (i = 0; i < 16; i++) {
-		assert_int_equal(segment[i].address, buffer->iova + 5 + i * 4096);
-		assert_int_equal(segment[i].length, i < 15 ? 4096 : 4096 - 5);
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(segment[i].iova, buffer->iova + 100 * i);
+		assert_ptr_equal(segment[i].va, va + 100 * i);
 	}
 	ce_sglist_free(list);
 	ce_sglist_free(NULL);
@@ -67,11 +78,10 @@ unreachable(void **state)
 	(void)state;
 	list = ce_sglist_build_iov(adapter, mixed, RTE_DIM(mixed));
 	assert_int_equal(ce_sglist_segments(list, segment, RTE_DIM(segment)), 3);
-	assert_int_equal(segment[0].bounced, 0);
-	assert_int_equal(segment[1].bounced, 1);
-	assert_int_equal(segment[1].address, (uintptr_t)not);
-	assert_int_equal(segment[2].bounced, 0);
-	assert_int_equal(segment[2].address, segment[0].address + 10);
+	assert_true(segment[0].iova != RTE_BAD_IOVA);
+	assert_true(segment[1].iova == RTE_BAD_IOVA);
+	assert_ptr_equal(segment[1].va, not);
+	assert_true(segment[2].iova == segment[0].iova + 10);
 	ce_sglist_free(list);
 	free(not);
 	dma_free(reached);
@@ -97,8 +107,7 @@ sva(void **state)
 	memory = malloc(100);
 	list = ce_sglist_build(adapter, memory, 100);
 	assert_int_equal(ce_sglist_segments(list, segment, 2), 1);
-	assert_int_equal(segment[0].bounced, 0);
-	assert_int_equal(segment[0].address, (uintptr_t)memory);
+	assert_true(segment[0].iova == (uintptr_t)memory);
 	ce_sglist_free(list);
 	free(memory);
 	adapter_put(adapter);
@@ -127,10 +136,9 @@ packets(void **state)
 	list = ce_sglist_build_mbuf(adapter, head);
 	assert_int_equal(ce_sglist_length(list), head->pkt_len);
 	assert_int_equal(ce_sglist_segments(list, segment, RTE_DIM(segment)), 3);
-	assert_int_equal(segment[0].address, rte_pktmbuf_iova(head));
-	assert_int_equal(segment[1].address, rte_pktmbuf_iova(head->next));
+	assert_int_equal(segment[0].iova, rte_pktmbuf_iova(head));
+	assert_int_equal(segment[1].iova, rte_pktmbuf_iova(head->next));
 	assert_int_equal(segment[2].length, 103);
-	assert_int_equal(segment[0].bounced + segment[1].bounced + segment[2].bounced, 0);
 	ce_sglist_free(list);
 	rte_pktmbuf_free(head);
 	rte_mempool_free(pool);
@@ -225,9 +233,9 @@ registered(void **state)
 	assert_int_equal(finish(adapter, &t), 0);
 	assert_true(pattern_is(memory + length / 2, length / 2, 3));
 	ce_adapter_stats_get(adapter, &stats);
-	assert_int_equal(stats.bounced, 0);
+	assert_int_equal(stats.cpu_bytes, 0);
 
-	/* When it has gone from there, it is bounced: no stale translation. */
+	/* When it has gone from there, it is the CPU's: no stale translation. */
 	assert_int_equal(rte_dev_dma_unmap(device, memory, (uintptr_t)memory, length), 0);
 	assert_int_equal(rte_extmem_unregister(memory, length), 0);
 	memset(memory + length / 2, 0, length / 2);
@@ -235,8 +243,57 @@ registered(void **state)
 	assert_int_equal(finish(adapter, &t), 0);
 	assert_true(pattern_is(memory + length / 2, length / 2, 3));
 	ce_adapter_stats_get(adapter, &stats);
-	assert_int_equal(stats.bounced, length);
+	assert_int_equal(stats.cpu_bytes, length / 2);
 	munmap(memory, length);
+	adapter_put(adapter);
+}
+
+/* The same in one call, with memory that begins and ends anywhere. */
+static void
+registered_by_library(void **state)
+{
+	const struct ce_adapter_conf conf = NO_SVA_CONF;
+	const size_t length = 300000;
+	struct ce_adapter *adapter = adapter_get(&conf);
+	uint8_t *memory = malloc(length), *copied = malloc(length);
+	struct ce_adapter_stats stats;
+	struct ce_transfer t = {0};
+	unsigned int round;
+	int ret;
+
+	(void)state;
+	assert_int_equal(ce_memory_register(adapter, memory, 0), -EINVAL);
+	assert_int_equal(ce_memory_register(adapter, NULL, 1), -EINVAL);
+	assert_int_equal(ce_memory_register(adapter, memory, SIZE_MAX), -EINVAL);
+	assert_int_equal(ce_memory_unregister(adapter, memory, length), -ENOENT);
+	for (round = 0; round < 3; round++) {
+		ret = ce_memory_register(adapter, memory, length);
+		if (rte_eal_iova_mode() != RTE_IOVA_VA) {
+			assert_int_equal(ret, -ENOTSUP);
+			break;
+		}
+		assert_int_equal(ret, 0);
+		assert_int_equal(ce_memory_register(adapter, memory, length), -EEXIST);
+		assert_int_equal(ce_memory_register(adapter, memory + 5, length - 10000), -EEXIST);
+		pattern_fill(memory, length / 2, round);
+		assert_int_equal(ce_transfer_copy(
+			adapter, &t, memory + length / 2, memory, length / 2), 0);
+		assert_int_equal(ce_memory_unregister(adapter, memory, length), -EBUSY);
+		assert_int_equal(finish(adapter, &t), 0);
+		assert_true(pattern_is(memory + length / 2, length / 2, round));
+		ce_adapter_stats_get(adapter, &stats);
+		assert_int_equal(stats.engine_bytes, (round + 1) * (length / 2));
+		assert_int_equal(ce_adapter_put(adapter), -EBUSY);
+		assert_int_equal(ce_memory_unregister(adapter, memory, length), 0);
+		/* The CPU's again. */
+		assert_int_equal(ce_transfer_copy(adapter, &t, copied, memory, length), 0);
+		assert_int_equal(finish(adapter, &t), 0);
+		assert_memory_equal(copied, memory, length);
+		ce_adapter_stats_get(adapter, &stats);
+		assert_int_equal(stats.engine_bytes, (round + 1) * (length / 2));
+	}
+	free(memory);
+	free(copied);
 	adapter_put(adapter);
 }
 
@@ -250,6 +307,7 @@ test_sglist(void)
 		cmocka_unit_test(packets),
 		cmocka_unit_test(empty_and_exhausted),
 		cmocka_unit_test(registered),
+		cmocka_unit_test(registered_by_library),
 	};
 
 	return cmocka_run_group_tests_name("scatter/gather lists", tests, NULL, NULL);

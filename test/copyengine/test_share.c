@@ -104,8 +104,7 @@ requester_init(struct requester *r, unsigned int i)
 	r->adapter = ce_controller_adapter_get(controller, &(struct ce_adapter_conf){
 		.map_registers = 8, .flags = CE_ADAPTER_SHARED, .max_segment = 2048});
 	assert_non_null(r->adapter);
-	/* Some of them need bounce buffers. */
-	r->from = i < 4 ? dma_alloc(LENGTH) : malloc(LENGTH);
+	r->from = dma_alloc(LENGTH);
 	r->to = dma_alloc(LENGTH);
 	pattern_fill(r->from, LENGTH, i);
 	r->src = ce_sglist_build(r->adapter, r->from, LENGTH);
@@ -116,14 +115,11 @@ requester_init(struct requester *r, unsigned int i)
 }
 
 static void
-requester_free(struct requester *r, unsigned int i)
+requester_free(struct requester *r)
 {
 	ce_sglist_free(r->src);
 	ce_sglist_free(r->dst);
-	if (i < 4)
-		dma_free(r->from);
-	else
-		free(r->from);
+	dma_free(r->from);
 	dma_free(r->to);
 	adapter_put(r->adapter);
 }
@@ -133,13 +129,13 @@ static double duration;
 static void
 fair(void **state)
 {
-	const struct ce_controller_channel ids[] = {{.dev_id = devices[0]}, {.dev_id = devices[1]}};
+	const struct ce_channel_id ids[] = {{.dev_id = devices[0]}, {.dev_id = devices[1]}};
 	unsigned int first[LCORES] = {0, 1}, i, lcore;
 	uint64_t sum = 0, least = UINT64_MAX, most = 0;
 	double end;
 
 	(void)state;
-	controller = ce_controller_create(ids, 2, NULL);
+	controller = ce_controller_create(ids, 2, &by_engine);
 	assert_non_null(controller);
 	for (i = 0; i < REQUESTERS; i++)
 		requester_init(&requesters[i], i);
@@ -165,7 +161,7 @@ fair(void **state)
 	}
 	for (i = 0; i < REQUESTERS; i++) {
 		assert_null(requesters[i].error);
-		requester_free(&requesters[i], i);
+		requester_free(&requesters[i]);
 	}
 	assert_int_equal(ce_controller_destroy(controller), 0);
 	print_message("%" PRIu64 " turns in %.0f s, least %" PRIu64 ", most %" PRIu64 "\n", sum,
