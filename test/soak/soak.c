@@ -86,7 +86,7 @@ start(void)
 	struct rte_dma_vchan_conf vchan = {.direction = RTE_DMA_DIR_MEM_TO_MEM};
 	int ret;
 
-	vchan.nb_desc = chance(4) ? 32u << soak_random(11) : 32 + soak_random(2000);
+	vchan.nb_desc = chance(4) ? 256u << soak_random(8) : 256 + soak_random(2000);
 	ret = rte_dma_configure(dev_id, &conf);
 	if (ret == 0)
 		ret = rte_dma_vchan_setup(dev_id, 0, &vchan);
