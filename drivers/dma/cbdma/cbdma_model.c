@@ -73,6 +73,15 @@ model_set_bus_master(void *opaque, bool enable)
 	return 0;
 }
 
+static void
+model_wake(void *opaque)
+{
+	const struct cbdma_model *m = opaque;
+
+	if (m->engine != NULL)
+		dm_engine_wake(m->engine);
+}
+
 /* Memory: the model reaches what DPDK owns, as it comes and goes, and what the application maps
  * with rte_dev_dma_map().
  */
@@ -238,6 +247,7 @@ cbdma_model_create(const char *name, int numa_node, struct cbdma_model_conf *con
 		.config_read = model_config_read,
 		.config_write = model_config_write,
 		.set_bus_master = model_set_bus_master,
+		.wake = model_wake,
 		.destroy = model_destroy,
 		.stall_ms = conf->step ? 0 : CBDMA_STALL_MS,
 		.opaque = m,

@@ -28,9 +28,12 @@ extern "C" {
  *   A dmadev of this driver.
  * @param fault
  *   "fail[:at=N][:cause=C]": the descriptor after the next N fails; C is one of src, dst, next,
- *   align, read, write, op, length, completion (default src). "stall[:at=N]": the channel stops
- *   without an error. "vanish[:at=N]": the device is gone for good. "reset": the channel does not
- *   come out of its next reset. "none": none.
+ *   align, read, write, op, length, completion, command, unaffiliated (default src). After N more
+ *   descriptors: "stall[:at=N]": the channel stops without an error; "suspend[:at=N]", "halt[:at=N]":
+ *   it does so by itself; "lost-completion[:at=N]", "lost-doorbell[:at=N]": one write of the completion
+ *   word, or of DMACOUNT, is lost; "vanish[:at=N]": the device is gone for good; "mute[:at=N]": it
+ *   cannot be reached, but works on, until the next call. "reset": the channel does not come out of its
+ *   next reset. "none": none.
  * @return
  *   - 0 on success.
  *   - -EINVAL: not a fault; what is wrong is logged.
