@@ -29,6 +29,7 @@
 #define LEN    64
 
 static int16_t dev_id;
+static unsigned int burst; /* operations for a submit and a poll */
 static rte_iova_t src[BURST], dst[BURST];
 static struct rte_dma_sge sg_src[BURST][4], sg_dst[BURST];
 static unsigned int failures;
@@ -42,9 +43,10 @@ nothing(void)
 static void __rte_noinline
 enqueue_copy(void)
 {
+	const unsigned int n = burst;
 	unsigned int i;
 
-	for (i = 0; i < BURST; i++)
+	for (i = 0; i < n; i++)
 		if (rte_dma_copy(dev_id, 0, src[i], dst[i], LEN, 0) < 0)
 			failures++;
 }
@@ -52,9 +54,10 @@ enqueue_copy(void)
 static void __rte_noinline
 enqueue_fill(void)
 {
+	const unsigned int n = burst;
 	unsigned int i;
 
-	for (i = 0; i < BURST; i++)
+	for (i = 0; i < n; i++)
 		if (rte_dma_fill(dev_id, 0, 0x55, dst[i], LEN, 0) < 0)
 			failures++;
 }
@@ -62,9 +65,10 @@ enqueue_fill(void)
 static void __rte_noinline
 enqueue_sg(void)
 {
+	const unsigned int n = burst;
 	unsigned int i;
 
-	for (i = 0; i < BURST; i++)
+	for (i = 0; i < n; i++)
 		if (rte_dma_copy_sg(dev_id, 0, sg_src[i], &sg_dst[i], 4, 1, 0) < 0)
 			failures++;
 }
@@ -81,7 +85,7 @@ poll_all(void)
 	bool has_error;
 	uint16_t last;
 
-	if (rte_dma_completed(dev_id, 0, BURST, &last, &has_error) != BURST || has_error)
+	if (rte_dma_completed(dev_id, 0, burst, &last, &has_error) != burst || has_error)
 		failures++;
 }
 
@@ -108,7 +112,7 @@ measure(const char *what, void (*enqueue)(void), void (*phase)(void), const char
 		rte_pmd_cbdma_step(dev_id, RING);
 		run(phase == poll_all, poll_all);
 	}
-	snprintf(name, sizeof(name), "%s/%s/%u", what, phase_name, ROUNDS * BURST);
+	snprintf(name, sizeof(name), "%s-%u/%s/%u", what, burst, phase_name, ROUNDS * burst);
 	CALLGRIND_DUMP_STATS_AT(name);
 }
 
@@ -149,11 +153,12 @@ main(int argc, char **argv)
 		fprintf(stderr, "no device\n");
 		return EXIT_FAILURE;
 	}
-	for (i = 0; i < RTE_DIM(kinds); i++) {
-		measure(kinds[i].name, kinds[i].enqueue, nothing, "nothing");
-		measure(kinds[i].name, kinds[i].enqueue, kinds[i].enqueue, "enqueue");
-		measure(kinds[i].name, kinds[i].enqueue, submit, "submit");
-		measure(kinds[i].name, kinds[i].enqueue, poll_all, "poll");
+	for (i = 0; i < 2 * RTE_DIM(kinds); i++) {
+		burst = i < RTE_DIM(kinds) ? BURST : 1;
+		measure(kinds[i % RTE_DIM(kinds)].name, kinds[i % RTE_DIM(kinds)].enqueue, nothing, "nothing");
+		measure(kinds[i % RTE_DIM(kinds)].name, kinds[i % RTE_DIM(kinds)].enqueue, kinds[i % RTE_DIM(kinds)].enqueue, "enqueue");
+		measure(kinds[i % RTE_DIM(kinds)].name, kinds[i % RTE_DIM(kinds)].enqueue, submit, "submit");
+		measure(kinds[i % RTE_DIM(kinds)].name, kinds[i % RTE_DIM(kinds)].enqueue, poll_all, "poll");
 	}
 	if (failures != 0)
 		fprintf(stderr, "%u failures\n", failures);

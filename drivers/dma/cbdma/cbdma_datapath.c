@@ -72,18 +72,14 @@ reclaim_and_return(struct cbdma_dev *dev, int ret)
 	return ret;
 }
 
-/* Complete an enqueue of slots up to head. */
+/* Submit what was enqueued when that is asked for. op: its ring_idx; an errno, negative. */
 static inline int
-enqueue_done(struct cbdma_dev *dev, uint32_t head, uint16_t op, uint64_t flags)
+enqueue_done(struct cbdma_dev *dev, int op, uint64_t flags)
 {
-	dev->head = head;
-	dev->next_idx++;
-	if (flags & RTE_DMA_OP_FLAG_SUBMIT) {
-		ring_doorbell(dev);
-		if (unlikely(dev->silent))
-			return reclaim_and_return(dev, op);
-	}
-	return op;
+	if (!(flags & RTE_DMA_OP_FLAG_SUBMIT) || unlikely(op < 0))
+		return op;
+	ring_doorbell(dev);
+	return unlikely(dev->silent) ? reclaim_and_return(dev, op) : op;
 }
 
 /* Slots that a fence takes in front of the next operation: see write_fence(). */
@@ -148,15 +144,25 @@ write_fence(struct cbdma_dev *dev)
 	return 1;
 }
 
-/* Whatever is not one descriptor that there is room for: longer than the device can do at once,
- * fenced, or too much for the ring.
- */
+/* One descriptor, which there is room for. */
+static inline int
+enqueue_one(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len)
+{
+	const uint32_t head = dev->head;
+	const uint16_t op = dev->next_idx;
+
+	write_desc(dev, head, op, control, src, dst, len);
+	dev->head = head + CBDMA_SLOT;
+	dev->next_idx++;
+	return op;
+}
+
+/* Several descriptors: longer than the device can do at once, or fenced; or no room for it. */
 static __rte_noinline int
-enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len,
+enqueue_several(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len,
 		uint64_t flags)
 {
-	const uint16_t op = dev->next_idx;
-	uint32_t slots, step, pos;
+	uint32_t slots, step;
 	int ret;
 
 	if (len == 0)
@@ -169,19 +175,33 @@ enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst
 			return ret;
 	}
 
-	pos = dev->head;
 	if (flags & RTE_DMA_OP_FLAG_FENCE)
-		pos += write_fence(dev) * CBDMA_SLOT;
-	for (; len > dev->max_len; len -= step, pos += CBDMA_SLOT) {
+		dev->head += write_fence(dev) * CBDMA_SLOT;
+	for (; len > dev->max_len; len -= step, dev->head += CBDMA_SLOT) {
 		step = dev->max_len;
-		write_desc(dev, pos, op - 1, control & ~CBDMA_DESC_COMPLETION, src, dst, step);
+		write_desc(dev, dev->head, dev->next_idx - 1, control & ~CBDMA_DESC_COMPLETION,
+			src, dst, step);
 		/* The source of a fill is its pattern, and max_len a multiple of the pattern. */
 		if (control >> CBDMA_DESC_OP_SHIFT == CBDMA_DESC_OP_COPY)
 			src += step;
 		dst += step;
 	}
-	write_desc(dev, pos, op, control, src, dst, len);
-	return enqueue_done(dev, pos + CBDMA_SLOT, op, flags);
+	return enqueue_one(dev, control, src, dst, len);
+}
+
+static __rte_noinline int
+enqueue_slow(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len,
+		uint64_t flags)
+{
+	int ret;
+
+	/* len - 1: 0 wraps round and is too long as well. */
+	if (likely(len - 1 < dev->max_len && dev->head != dev->limit &&
+			!(flags & RTE_DMA_OP_FLAG_FENCE)))
+		ret = enqueue_one(dev, control, src, dst, len);
+	else
+		ret = enqueue_several(dev, control, src, dst, len, flags);
+	return enqueue_done(dev, ret, flags);
 }
 
 static inline int
@@ -189,17 +209,11 @@ enqueue(struct cbdma_dev *dev, uint32_t opcode, uint64_t src, uint64_t dst, uint
 		uint64_t flags)
 {
 	const uint32_t control = opcode << CBDMA_DESC_OP_SHIFT | CBDMA_DESC_COMPLETION;
-	const uint32_t head = dev->head;
-	uint16_t op;
 
-	/* len - 1: 0 wraps round and is too long as well. */
-	if (unlikely(len - 1 >= dev->max_len || (flags & RTE_DMA_OP_FLAG_FENCE) ||
-			head == dev->limit))
+	if (unlikely(len - 1 >= dev->max_len || dev->head == dev->limit ||
+			(flags & (RTE_DMA_OP_FLAG_FENCE | RTE_DMA_OP_FLAG_SUBMIT))))
 		return enqueue_slow(dev, control, src, dst, len, flags);
-
-	op = dev->next_idx;
-	write_desc(dev, head, op, control, src, dst, len);
-	return enqueue_done(dev, head + CBDMA_SLOT, op, flags);
+	return enqueue_one(dev, control, src, dst, len);
 }
 
 static int
@@ -229,64 +243,64 @@ static inline int
 write_sg(struct cbdma_dev *dev, const struct rte_dma_sge *src, const struct rte_dma_sge *dst,
 		uint16_t nb_src, uint16_t nb_dst, uint32_t slots, const bool plain)
 {
-	const struct rte_dma_sge *const src_end = src + nb_src, *const dst_end = dst + nb_dst;
-	const uint32_t most = dev->mask / CBDMA_SLOT, free_slots = slots_free(dev) - slots;
-	const uint16_t op_before = dev->next_idx - 1;
-	uint32_t pos = dev->head + slots * CBDMA_SLOT;
+	const uint32_t first = dev->head + slots * CBDMA_SLOT;
+	uint64_t src_addr = src->addr, dst_addr = dst->addr;
 	/* 64 bits, or gcc takes vector registers for the minimum of two lengths. */
-	uint64_t src_addr = 0, dst_addr = 0, src_left = 0, dst_left = 0, len;
-	const uint64_t max_len = dev->max_len;
-	uint32_t n = 0;
+	uint64_t src_left = src->length, dst_left = dst->length, len;
+	uint32_t pos = first;
+	const uint16_t op_before = dev->next_idx - 1;
 
 	for (;;) {
-		/* To the next byte on each side: segments may be empty. */
-		if (src_left == 0) {
-			if (src == src_end)
-				break;
-			src_addr = src->addr;
-			src_left = src->length;
-			src++;
-			continue;
-		}
-		if (dst_left == 0) {
-			if (dst == dst_end)
-				break;
-			dst_addr = dst->addr;
-			dst_left = dst->length;
-			dst++;
-			continue;
-		}
-
 		len = src_left < dst_left ? src_left : dst_left;
-		if (plain) {
-			if (unlikely(len > max_len))
+		if (unlikely(len > dev->max_len)) {
+			if (plain)
 				return 0;
-		} else if (len > max_len) {
-			len = max_len;
+			len = dev->max_len;
 		}
-		if (plain || n < free_slots)
-			write_desc(dev, pos, op_before,
-				CBDMA_DESC_OP_COPY << CBDMA_DESC_OP_SHIFT, src_addr, dst_addr, len);
-		else if (slots + n > most)
-			return slots + n; /* more than the ring has */
-		n++;
-		pos += CBDMA_SLOT;
+		if (likely(len > 0)) { /* segments may be empty */
+			if (plain || pos - dev->head < dev->limit - dev->head)
+				write_desc(dev, pos, op_before,
+					CBDMA_DESC_OP_COPY << CBDMA_DESC_OP_SHIFT, src_addr,
+					dst_addr, len);
+			else if (pos - dev->head > dev->mask)
+				break; /* more than the ring has */
+			pos += CBDMA_SLOT;
+		}
 		src_addr += len;
 		dst_addr += len;
 		src_left -= len;
 		dst_left -= len;
+		if (src_left == 0) {
+			if (--nb_src == 0)
+				break;
+			src++;
+			src_addr = src->addr;
+			src_left = src->length;
+		}
+		if (dst_left == 0) {
+			if (--nb_dst == 0)
+				break;
+			dst++;
+			dst_addr = dst->addr;
+			dst_left = dst->length;
+		}
 	}
-	for (; dst_left == 0 && dst < dst_end; dst++)
-		dst_left = dst->length;
-	if (unlikely(src_left != dst_left))
+	if (!plain && pos - dev->head > dev->mask)
+		return (pos - dev->head) / CBDMA_SLOT + 1;
+	/* Nothing may be left on either side. */
+	for (; nb_src > 1; nb_src--)
+		src_left |= (++src)->length;
+	for (; nb_dst > 1; nb_dst--)
+		dst_left |= (++dst)->length;
+	if (unlikely((src_left | dst_left) != 0))
 		return bad_argument(dev, "a scatter/gather copy with sides of different length");
-	if (unlikely(n == 0)) {
+	if (unlikely(pos == first)) {
 		/* Nothing but empty segments: an operation all the same. */
-		if (plain || free_slots > 0)
+		if (plain || pos - dev->head < dev->limit - dev->head)
 			write_desc(dev, pos, op_before, CBDMA_DESC_NULL, 0, 0, 1);
-		n++;
+		pos += CBDMA_SLOT;
 	}
-	return slots + n;
+	return (pos - dev->head) / CBDMA_SLOT;
 }
 
 /* Any scatter/gather copy. @return slots written; an errno, negative. */
@@ -327,7 +341,7 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 
 	if (likely(src != NULL && dst != NULL && nb_src != 0 && nb_dst != 0 &&
 			!(flags & RTE_DMA_OP_FLAG_FENCE) &&
-			(uint32_t)nb_src + nb_dst <= slots_free(dev)))
+			((uint32_t)nb_src + nb_dst) * CBDMA_SLOT <= dev->limit - dev->head))
 		slots = write_sg(dev, src, dst, nb_src, nb_dst, 0, true);
 	if (unlikely(slots == 0))
 		slots = write_sg_slow(dev, src, dst, nb_src, nb_dst, flags);
@@ -337,7 +351,9 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 	last = cbdma_slot_desc(dev, dev->head + (slots - 1) * CBDMA_SLOT);
 	last->control |= CBDMA_DESC_COMPLETION;
 	last->user[0] = op;
-	return enqueue_done(dev, dev->head + slots * CBDMA_SLOT, op, flags);
+	dev->head += slots * CBDMA_SLOT;
+	dev->next_idx++;
+	return enqueue_done(dev, op, flags);
 }
 
 static int
@@ -381,7 +397,10 @@ poll_fast(struct cbdma_dev *dev, uint16_t max_ops)
 	if (unlikely(cbdma_state(word) > CBDMA_CHANSTS_IDLE || dev->trouble != CBDMA_TROUBLE_NONE ||
 			count > max_ops || count == 0))
 		return 0;
-	report(dev, count, end);
+	dev->limit += end - dev->tail;
+	dev->tail = end;
+	dev->completed += count;
+	dev->idle_since = 0;
 	return count;
 }
 
