@@ -21,8 +21,11 @@
  */
 #define TRIAL (16ull << 20)
 
-/* Of either, the last so many bytes are what is compared. */
+/* Timed in pieces, of which the fastest counts: what lost its CPU meanwhile looks worse than it is. */
 #define CHUNK (2ull << 20)
+
+/* As much of the usual way is timed before the other one is tried. */
+#define TIMED (4 * CHUNK)
 
 /* The C library's memcpy() would do for long copies, but a call and its dispatch on the length cost
  * more than a 64-byte copy itself, and its behaviour is undefined where buffers overlap, which a
@@ -214,6 +217,7 @@ dm_copier_init(struct dm_copier *copier)
 	*copier = (struct dm_copier){
 		.cached = run_ops_generic,
 		.bytes = PERIOD - TRIAL, /* the first decision comes soon */
+		.least = UINT64_MAX,
 	};
 #ifdef __x86_64__
 	copier->streamed = run_ops_streamed;
@@ -229,7 +233,7 @@ dm_copier_init(struct dm_copier *copier)
 static inline bool
 copier_times(const struct dm_copier *copier)
 {
-	return copier->trying || copier->bytes >= PERIOD - CHUNK;
+	return copier->trying || copier->bytes >= PERIOD - TIMED;
 }
 
 /* Note what a batch took, choose how to run the next one. */
@@ -245,9 +249,15 @@ copier_learn(struct dm_copier *copier, uint64_t bytes, uint64_t cycles)
 		return;
 	cost = (copier->chunk_cycles << 16) / copier->chunk_bytes;
 	copier->chunk_bytes = copier->chunk_cycles = 0;
+	if (cost < copier->least)
+		copier->least = cost;
 	/* A trial that is neither at its end nor hopeless goes on. */
-	if (copier->trying && copier->bytes < TRIAL && cost <= 2 * copier->cost)
+	if (copier->bytes < (copier->trying ? TRIAL : PERIOD) &&
+			(!copier->trying || copier->bytes < 2 * CHUNK ||
+					copier->least <= 2 * copier->cost))
 		return;
+	cost = copier->least;
+	copier->least = UINT64_MAX;
 	copier->bytes = 0;
 	if (!copier->trying)
 		copier->cost = cost;

@@ -46,6 +46,7 @@ struct dm_copier {
 	bool trying;	     /**< it is not the one that is known to be better */
 	uint64_t bytes;	     /**< run that way so far */
 	uint64_t cost;	     /**< of the better one: cycles per 64 KB */
+	uint64_t least;	     /**< of the chunks timed lately, likewise */
 	uint64_t chunk_bytes;
 	uint64_t chunk_cycles;
 };

@@ -36,7 +36,8 @@
 
 /* To yield the CPU instead of sleeping gives away whole time slices, of milliseconds; but who wakes up
  * gets it at once. The engine sleeps for an eighth of the time that it has been without work: what
- * comes after a pause is late by so much at most.
+ * comes after a pause is late by so much at most. A driver on the same CPU has to get something done
+ * before it wakes up again: hence the least.
  */
 #define SLEEP_SHIFT  3
 #define SLEEP_MIN_NS 20000ull
@@ -74,7 +75,6 @@ struct idling {
 	unsigned int rounds; /**< without work */
 	bool slept;	     /**< in these rounds */
 	uint64_t since;	     /**< when they began, about */
-	uint64_t slept_cpu;  /**< CPU time of the thread when it last went to sleep */
 
 	unsigned int misses;  /**< times in a row that it looked on for SPIN_NS in vain */
 	uint64_t brief_until; /**< the time up to which it keeps to brief looks */
@@ -167,17 +167,10 @@ worth_spinning(struct idling *idling, uint64_t now)
 }
 
 static uint64_t
-time_to_sleep(struct idling *idling, uint64_t now)
+time_to_sleep(const struct idling *idling, uint64_t now)
 {
-	uint64_t cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
 	uint64_t ns = (now - idling->since) >> SLEEP_SHIFT;
 
-	/* Who has had more of a shared CPU than the others does not get it at once when it wakes up,
-	 * but at a tick of the scheduler some time later. So leave them as much as was used.
-	 */
-	if (now < idling->brief_until && ns < cpu - idling->slept_cpu)
-		ns = cpu - idling->slept_cpu;
-	idling->slept_cpu = cpu;
 	if (ns < SLEEP_MIN_NS)
 		return SLEEP_MIN_NS;
 	return ns < SLEEP_MAX_NS ? ns : SLEEP_MAX_NS;

@@ -33,9 +33,8 @@ enum dm_idle {
 
 	/**
 	 * Polls on for some 100 us, or less where it shares its CPU, then sleeps between two polls: for
-	 * an eighth of the time that it has been without work (on a shared CPU also for the time that
-	 * it took of it), at most DM_ENGINE_SLEEP_MAX_US. An access to a register of one of its devices
-	 * wakes it at once, and so does dm_engine_wake().
+	 * an eighth of the time that it has been without work, at most DM_ENGINE_SLEEP_MAX_US. An
+	 * access to a register of one of its devices wakes it at once, and so does dm_engine_wake().
 	 */
 	DM_IDLE_SLEEP,
 };

@@ -210,13 +210,19 @@ test_copier_decides(void **state)
 		/* The usual way, until its time is over. */
 		while (!copier.trying) {
 			assert_int_equal(copier.stream, better == 2);
-			learn(&copier, copier.stream ? 1000 : 1200);
+			/* Now and then the CPU is taken away, last of all in the last chunk. */
+			if (copier.bytes % (3 * CHUNK) == 0 || copier.bytes >= PERIOD - CHUNK)
+				learn(&copier, 1000000);
+			else
+				learn(&copier, copier.stream ? 1000 : 1200);
 		}
-		/* The other one. Its start does not count, be it slow. */
+		/* The other one. Its start does not count, be it slow, nor do interruptions. */
 		assert_int_equal(copier.stream, better != 2);
 		for (i = 0; i < trial; i++) {
 			assert_true(copier.trying);
-			if (i < trial - chunk)
+			if (i < chunk || i >= trial - chunk)
+				learn(&copier, 1000000);
+			else if (i < 2 * chunk)
 				learn(&copier, 2000);
 			else
 				learn(&copier, better == 0 ? 1201 : better == 1 ? 1199 : 999);
@@ -227,7 +233,7 @@ test_copier_decides(void **state)
 	/* Much slower: given up early. */
 	while (!copier.trying)
 		learn(&copier, 1000);
-	for (i = 0; i < chunk; i++) {
+	for (i = 0; i < 2 * chunk; i++) {
 		assert_true(copier.trying);
 		learn(&copier, 2100);
 	}
