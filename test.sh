@@ -181,6 +181,32 @@ fewer_instructions()
 			END { exit !(total["dma_cbdma:"] > 0 && total["dma_cbdma:"] < total["dma_ioat:"]) }'
 }
 
+# refused MESSAGE COMMAND...
+refused()
+{
+	local message=$1 output
+	shift
+
+	output=$("$@" 2>&1) && return 1
+	echo "$output"
+	grep -q "^error: .*$message" <<<"$output"
+}
+
+# What test/hardware.sh says to the wrong machine; on the right one it runs in a guest.
+hardware_refuses()
+{
+	local device
+
+	refused "no PCI device 0000:ff:1f.7" test/hardware.sh 0000:ff:1f.7
+	refused "no option --vfio" test/hardware.sh --vfio 00:04.0
+	refused "seconds" test/hardware.sh --seconds 0 00:04.0
+	refused "needs root" setpriv --reuid 65534 --clear-groups test/hardware.sh 00:04.0
+	for device in /sys/bus/pci/devices/*; do
+		[ ! -e "$device" ] || grep -q 0x8086 "$device/vendor" ||
+			refused "not a CBDMA channel" test/hardware.sh "${device##*/}"
+	done
+}
+
 need_root "running DPDK programs with hugepages"
 command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative): no apt-get here"
 [ "$(nproc)" -ge 2 ] ||
@@ -197,7 +223,8 @@ cd "$TOP"
 . /etc/os-release
 export TOP DRIVER_SDK
 export -f build sanitized_build installs setup_says_what_is_missing lists_pci_ids debian13_build \
-	debian13_tests debian13_packages fewer_instructions
+	debian13_tests debian13_packages fewer_instructions refused \
+	hardware_refuses
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh package.sh test.sh .ci/run \
 	app/dma-shell/dma-shell.bash drivers/*.sh \
@@ -242,6 +269,7 @@ check "packages: a fresh Debian ${VERSION_CODENAME}" test/packages.sh "$VERSION_
 	build/packages
 check "packages: build, lintian, Debian 13" debian13_packages
 check "packages: a fresh Debian trixie" test/packages.sh trixie build/packages-debian13
+check "hardware: what the script refuses" hardware_refuses
 check "guests: Linux's ioatdma, DPDK's dma_ioat, dma_cbdma" test/guest.sh
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -77,7 +77,7 @@ closure()
 # from it (cbdma_compat.h).
 resolve()
 {
-	number_releases <"$OURS/$1" | sed '/^#define CBDMA_HAS_/d' |
+	number_releases <"$OURS/$1" | drop_has |
 		decide "-DRTE_VERSION=$release" "${HAS[@]}" >"$2/$1" || die "unifdef fails on $1"
 	! grep -H -n 'RTE_VERSION\|CBDMA_HAS_' "$2/$1" | grep -v rte_version.h ||
 		die "the lines above depend on DPDK's release in a way that $0 does not understand"
@@ -101,6 +101,16 @@ number_releases()
 	}'
 }
 
+# Without the definitions, and what is said of them in the line above.
+drop_has()
+{
+	awk '
+	/^#define CBDMA_HAS_/ { if (before !~ /^\/\*/) print before; before = ""; next }
+	NR > 1 { print before }
+	{ before = $0 }
+	END { print before }' | cat -s
+}
+
 HAS=()
 find_has()
 {
@@ -113,16 +123,29 @@ find_has()
 	done < <(number_releases <"$OURS/cbdma_compat.h" | grep '^#define CBDMA_HAS_')
 }
 
-# A compatibility header with nothing left but includes stays out.
+# A compatibility header with nothing left but includes stays out, and those go where it was included.
 drop_compat()
 {
-	local dir=$1
+	local dir=$1 file includes
 
 	[ "$(grep -c '^#[ \t]*define' "$dir/cbdma_compat.h")" -eq 1 ] || return 0
-	grep '^#include' "$dir/cbdma_compat.h" | grep -v rte_version.h >"$work/includes" || true
+	includes=$(grep '^#include' "$dir/cbdma_compat.h" | grep -v rte_version.h || true)
 	rm "$dir/cbdma_compat.h"
-	sed -i -e "/^#include \"cbdma_compat.h\"/{r $work/includes
-		d}" "$dir"/*.[ch]
+	for file in "$dir"/*.[ch]; do
+		awk -v includes="$includes" '
+		FNR == NR && /^#include "cbdma_compat.h"/ { ours = 1 }
+		FNR == NR && /^#include </ { last = FNR }
+		FNR == NR { seen[$0] = 1; next }
+		/^#include "cbdma_compat.h"/ { next }
+		{ print }
+		FNR == last && ours {
+			n = split(includes, include, "\n")
+			for (i = 1; i <= n; i++)
+				if (!(include[i] in seen))
+					print include[i]
+		}' "$file" "$file" >"$work/file"
+		cat "$work/file" >"$file"
+	done
 }
 
 driver_meson_build()

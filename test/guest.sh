@@ -10,7 +10,7 @@ set -euo pipefail
 
 # In this order, since cases share a boot. Each is a function, case_NAME with _ for -.
 CASES=(ioatdma dma_ioat-vfio dma_cbdma-vfio versions rebind dma_ioat-uio dma_cbdma-uio reboot
-	server-killed)
+	server-killed hardware)
 
 if [[ ${1-} == -* ]]; then
 	echo "usage: $0 [CASE]..."
@@ -93,6 +93,26 @@ libraries_of()
 	ldd "$@" | awk '/=> \// { print $3 } /^[ \t]*\// { print $1 }' | grep -v ':$' | sort -u
 }
 
+# What test/hardware.sh needs: itself, what it runs, and the programs that busybox has no match for.
+add_hardware_test()
+{
+	local dir=$1/copyengine file programs=(/usr/bin/bash /usr/bin/setpriv /usr/bin/timeout
+		/usr/bin/rm /usr/bin/realpath /usr/bin/lspci)
+
+	mkdir -p "$dir"/{test,drivers/dma/cbdma,build/drivers/dma/cbdma,build/test/soak} \
+		"$dir/build/app/dma-shell" "$1/usr/bin" "$1/lib"
+	cp "$TOP"/test/{hardware,setup}.sh "$dir/test"
+	cp "$TOP"/drivers/dma/cbdma/*.c "$dir/drivers/dma/cbdma"
+	for file in drivers/dma/cbdma/librte_dma_cbdma.so app/dma-shell/dma-shell test/soak/soak; do
+		cp "$BUILD/$file" "$dir/build/$file"
+	done
+	cp "${programs[@]}" "$1/usr/bin"
+	cp -r --parents /usr/lib/locale/C.utf8 "$1"
+	ln -s /usr/bin/bash "$1/bin/bash"
+	libraries_of "${programs[@]}" "$dir"/build/*/*/dma-shell "$dir"/build/test/soak/soak |
+		xargs -I{} cp -L {} "$1/lib"
+}
+
 # make_initramfs FILE: busybox as a system, modules, DPDK's programs, drivers and ours. libgcc_s is
 # what glibc loads to end a thread.
 make_initramfs()
@@ -106,6 +126,7 @@ make_initramfs()
 
 	mkdir -p "$dir"/{bin,dev,proc,sys,usr/bin,lib/copyengine,lib64,"${pmds[0]}"} "$modules"
 	cp "$TOP/test/guest/init" "$dir/init"
+	add_hardware_test "$dir"
 	cp /bin/busybox "${programs[@]}" "$dir/bin"
 	ln -s busybox "$dir/bin/sh"
 	cp "$BUILD/drivers/dma/cbdma/librte_dma_cbdma.so" "$dir/lib/copyengine"
@@ -379,9 +400,17 @@ case_server_killed()
 	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20
 }
 
+case_hardware()
+{
+	boot iommu && guest 60 ioatdma "${DEVICE[0]}" "${CHANNELS[0]}" 20 &&
+		guest 240 hardware "${DEVICE[0]}" ioatdma &&
+		guest 20 hardware_refuses &&
+		guest 60 hardware_stopped "${DEVICE[0]}" ioatdma
+}
+
 # --- The run
 
-need_packages linux-image-amd64 busybox-static cpio kmod xz-utils
+need_packages pciutils linux-image-amd64 busybox-static cpio kmod xz-utils
 KERNEL=$(basename "$(printf '%s\n' /lib/modules/*/kernel | sort -V | tail -n 1 | xargs dirname)")
 make_run_dir
 need_qemu

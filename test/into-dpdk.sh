@@ -33,7 +33,7 @@ patch=0001-dma-cbdma-add-driver-for-Intel-QuickData-Technology.patch
 say "unpacking DPDK's source"
 if [ -n "${1-}" ]; then
 	mkdir "$git"
-	tar -C "$1" --exclude-vcs --exclude='./build*' -c . | tar -C "$git" -x
+	tar -C "$1" --exclude-vcs --exclude=./build -c . | tar -C "$git" -x
 else
 	cd "$work"
 	unpack_source "$(source_of libdpdk-dev)" || exit 77

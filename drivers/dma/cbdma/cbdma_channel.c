@@ -13,8 +13,8 @@
 #include "cbdma_internal.h"
 
 /* A poll that finds nothing looks at the registers once in so long, microseconds: a device that is
- * gone, or that has stopped without writing the completion word, is noticed soon, and an MMIO read is
- * not part of polling. What has been given up but has not stopped is tried again less often.
+ * gone, or that has stopped without writing the completion word, is noticed soon, and an MMIO read
+ * is not part of polling. What has been given up but has not stopped is tried again less often.
  */
 #define CHECK_US      500
 #define LOSE_AGAIN_US 100000
@@ -25,8 +25,8 @@
 /* At the same slot, in a row. */
 #define MAX_REPLAYS 3
 
-/* Milliseconds for a command of the channel; public drivers give it 20 (SPDK, FreeBSD) to 200 (Linux
- * for a reset).
+/* Milliseconds for a command of the channel; public drivers give it 20 (SPDK, FreeBSD) to 200
+ * (Linux for a reset).
  */
 #define COMMAND_MS 100
 
@@ -188,9 +188,10 @@ channel_reset(struct cbdma_dev *dev, const struct cbdma_bus *bus)
 	if (a.error == 0 && !cbdma_is_gone(chansts))
 		adopt_completion(dev, chansts);
 
-	/* Write 1 to clear. Linux clears CHANERR_INT below CBVER 3.3 here, and with each error whatever
-	 * the version is; FreeBSD (sys/dev/ioat/ioat.c, ioat_reset_hw()) always. The mask is FreeBSD's,
-	 * set with each reset: with these errors unmasked, some do not recover from bad addresses.
+	/* Write 1 to clear. Linux clears CHANERR_INT below CBVER 3.3 here, and with each error
+	 * whatever the version is; FreeBSD (sys/dev/ioat/ioat.c, ioat_reset_hw()) always. The mask
+	 * is FreeBSD's, set with each reset: with these errors unmasked, some do not recover from
+	 * bad addresses.
 	 */
 	wr(&a, CBDMA_CH(CBDMA_CHANERR), 4, rd(&a, CBDMA_CH(CBDMA_CHANERR), 4));
 	config_wr(&a, CBDMA_PCI_CHANERRMSK_INT, CBDMA_PCI_CHANERRMSK_INT_RECOVER);
@@ -206,8 +207,9 @@ channel_reset(struct cbdma_dev *dev, const struct cbdma_bus *bus)
 	chansts = rd_chansts(&a);
 	if (cbdma_is_gone(chansts))
 		return -ENODEV;
-	CBDMA_LOG(ERR, dev->name, "channel does not come out of reset: CHANCMD %#x CHANSTS %#" PRIx64
-		" CHANERR %#x", (unsigned int)rd(&a, CBDMA_CH(CBDMA_CHANCMD), 1), chansts,
+	CBDMA_LOG(ERR, dev->name, "channel does not come out of reset: CHANCMD %#x"
+		" CHANSTS %#" PRIx64 " CHANERR %#x",
+		(unsigned int)rd(&a, CBDMA_CH(CBDMA_CHANCMD), 1), chansts,
 		(unsigned int)rd(&a, CBDMA_CH(CBDMA_CHANERR), 4));
 	return -EIO;
 }
@@ -354,8 +356,8 @@ chanerr_to_status(uint32_t chanerr)
 }
 
 /* The channel cannot be used any more: until the device is started again nothing is taken and, once
- * it is sure that the channel has stopped, all that is outstanding fails. Not before: whose operation
- * has failed takes its memory back.
+ * it is sure that the channel has stopped, all that is outstanding fails. Not before: whose
+ * operation has failed takes its memory back.
  */
 static void
 lose(struct cbdma_dev *dev, const struct cbdma_bus *bus, const char *why)
@@ -410,8 +412,8 @@ restart_at(struct cbdma_dev *dev, const struct cbdma_bus *bus, uint32_t pos)
 	return true;
 }
 
-/* Reset the channel and have it do what is not done, from the first slot of that on. Copies and fills
- * can be done again, as nobody has been told that they are done.
+/* Reset the channel and have it do what is not done, from the first slot of that on. Copies and
+ * fills can be done again, as nobody has been told that they are done.
  */
 static void
 replay(struct cbdma_dev *dev, const struct cbdma_bus *bus, const char *why, uint32_t chanerr)
@@ -425,15 +427,16 @@ replay(struct cbdma_dev *dev, const struct cbdma_bus *bus, const char *why, uint
 		lose(dev, bus, why);
 		return;
 	}
-	CBDMA_LOG(WARNING, dev->name, "%s, CHANERR %#x: resetting it, going on with operation %" PRIu64,
-		why, chanerr, dev->completed + cbdma_ops_up_to(dev, pos));
+	CBDMA_LOG(WARNING, dev->name,
+		"%s, CHANERR %#x: resetting it, going on with operation %" PRIu64, why, chanerr,
+		dev->completed + cbdma_ops_up_to(dev, pos));
 	if (restart_at(dev, bus, pos))
 		dev->replays++;
 }
 
-/* The channel has halted: when that is the fault of the descriptor behind the last that was done, the
- * operation that it belongs to has failed. Start the channel again behind that operation, so that
- * those after it run.
+/* The channel has halted: when that is the fault of the descriptor behind the last that was done,
+ * the operation that it belongs to has failed. Start the channel again behind that operation, so
+ * that those after it run.
  */
 static void
 recover(struct cbdma_dev *dev, const struct cbdma_bus *bus)

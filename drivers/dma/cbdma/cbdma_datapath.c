@@ -372,7 +372,7 @@ cbdma_submit(void *dev_private, uint16_t vchan __rte_unused)
 
 /* Completions */
 
-/* Report the next count operations, which end at a position: the slots up to there are free again. */
+/* Report the next count operations, which end at a position: the slots up to there are free. */
 static inline void
 report(struct cbdma_dev *dev, uint16_t count, uint32_t end)
 {
@@ -443,7 +443,7 @@ poll(struct cbdma_dev *dev, uint16_t max_ops)
 	uint64_t word = cbdma_read_completion(dev);
 	uint16_t count;
 
-	/* An error is seen to at once, and so is what others noticed; what does not get on, in time. */
+	/* An error is seen to at once, so is what others noticed; what does not get on, in time. */
 	if (cbdma_state(word) == CBDMA_CHANSTS_HALTED && dev->trouble == CBDMA_TROUBLE_NONE)
 		dev->trouble = CBDMA_TROUBLE_SUSPECTED;
 	if (dev->trouble != CBDMA_TROUBLE_NONE || cbdma_done(dev, word) == 0) {
@@ -572,7 +572,7 @@ cbdma_enqueue_ops(void *dev_private, uint16_t vchan, struct rte_dma_op **ops, ui
 		idx = cbdma_copy_sg(dev, vchan, src, src + ops[i]->nb_src, ops[i]->nb_src,
 				ops[i]->nb_dst, ops[i]->flags & ~RTE_DMA_OP_FLAG_SUBMIT);
 		if (idx < 0) {
-			/* A full ring is no news; one that will never be taken has to be told from it. */
+			/* Whether the ring is full or it will never be taken makes a difference. */
 			rte_errno = -idx;
 			break;
 		}

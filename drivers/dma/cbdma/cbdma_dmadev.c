@@ -135,8 +135,8 @@ alloc_dma(const struct cbdma_dev *dev, const char *what, size_t size)
 	const struct rte_memzone *mz;
 
 	snprintf(name, sizeof(name), "cbdma_%s_%u", what, made++);
-	/* Aligned to its size, a ring lies within one hugepage of 2 MB, which is in one piece even where
-	 * IOVAs are physical addresses.
+	/* Aligned to its size, a ring lies within one hugepage of 2 MB, which is in one piece even
+	 * where IOVAs are physical addresses.
 	 */
 	mz = rte_memzone_reserve_aligned(name, size, dev->numa_node, RTE_MEMZONE_IOVA_CONTIG, size);
 	if (mz == NULL)
@@ -205,8 +205,8 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 	return 0;
 }
 
-/* A device that can go away and come again (cbdma_bus) may be another one then: until the driver has
- * taken it, it asks each time.
+/* A device that can go away and come again (cbdma_bus) may be another one then: until the driver
+ * has taken it, it asks each time.
  */
 static int
 revive(struct cbdma_port *port)
@@ -269,7 +269,7 @@ cbdma_stop(struct rte_dma_dev *dmadev)
 	ret = cbdma_channel_stop(dev, &cbdma_port_of(dev)->bus);
 	if (ret != 0) {
 		CBDMA_LOG(ERR, dev->name, "it cannot be stopped: %s", rte_strerror(-ret));
-		/* When it is being removed nobody can wait for it: cbdma_close() sees to the rest. */
+		/* Being removed, nobody can wait for it: cbdma_close() sees to the rest. */
 		return dev->being_removed ? 0 : ret;
 	}
 	reset_indices(dev);
@@ -353,8 +353,8 @@ cbdma_vchan_status(const struct rte_dma_dev *dmadev, uint16_t vchan,
 	*status = RTE_DMA_VCHAN_ACTIVE;
 	if (cbdma_is_gone(chansts) || cbdma_state(chansts) == CBDMA_CHANSTS_HALTED)
 		*status = RTE_DMA_VCHAN_HALTED_ERROR;
-	/* The completion word need not say so: have the next poll look. That may be another process's,
-	 * which has found worse meanwhile.
+	/* The completion word need not say so: have the next poll look. That may be another
+	 * process's, which has found worse meanwhile.
 	 */
 	if (cbdma_state(chansts) != CBDMA_CHANSTS_ACTIVE)
 		rte_atomic_compare_exchange_strong_explicit(&dev->trouble, &none,
@@ -392,7 +392,8 @@ cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus
 	dmadev = rte_dma_pmd_allocate(name, device->numa_node, sizeof(struct cbdma_dev));
 	port = calloc(1, sizeof(*port));
 	if (dmadev == NULL || port == NULL) {
-		CBDMA_LOG(ERR, name, "no memory for a DMA device, or no such device in the primary");
+		CBDMA_LOG(ERR, name,
+			"no memory for a DMA device, or no such device in the primary");
 		ret = -ENOMEM;
 		goto fail;
 	}
@@ -452,12 +453,13 @@ cbdma_remove(const char *name)
 	port->dev->being_removed = rte_eal_process_type() == RTE_PROC_PRIMARY;
 	cbdma_port_put(port);
 	if (rte_eal_process_type() == RTE_PROC_PRIMARY) {
-		/* Hot unplug of a device that runs: stop it, as rte_dma_close() wants it stopped. */
+		/* Hot unplug of a device that runs: stop it, as rte_dma_close() wants it stopped.
+		 */
 		if (dmadev->data->dev_started)
 			rte_dma_stop(dev_id);
 	} else {
-		/* What this process has of it goes, and the device may run on. rte_dma_close() would
-		 * refuse that, so there must be nothing left to close.
+		/* What this process has of it goes, and the device may run on. rte_dma_close()
+		 * would refuse that, so there must be nothing left to close.
 		 */
 		cbdma_close(dmadev);
 		dmadev->state = RTE_DMA_DEV_REGISTERED;

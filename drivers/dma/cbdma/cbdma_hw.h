@@ -21,9 +21,9 @@
 
 #define CBDMA_PCI_VENDOR_ID 0x8086
 
-/* PCI configuration space: CHANERR_INT, the channel's errors as PCIe sees them. Cleared beside CHANERR
- * by Linux (drivers/dma/ioat/dma.c) and FreeBSD (sys/dev/ioat/ioat.c). CHANERRMSK_INT masks them: with
- * this value "errors that can cause stability issues", say both.
+/* PCI configuration space: CHANERR_INT, the channel's errors as PCIe sees them. Cleared beside
+ * CHANERR by Linux (drivers/dma/ioat/dma.c) and FreeBSD (sys/dev/ioat/ioat.c). CHANERRMSK_INT masks
+ * them: with this value "errors that can cause stability issues", say both.
  */
 #define CBDMA_PCI_CHANERR_INT	  0x180
 #define CBDMA_PCI_CHANERRMSK_INT  0x184
@@ -140,7 +140,7 @@
 #define CBDMA_DESC_SRC_SNOOP_DIS (1u << 1)
 #define CBDMA_DESC_DST_SNOOP_DIS (1u << 2)
 #define CBDMA_DESC_COMPLETION	 (1u << 3) /* write the completion word when done */
-#define CBDMA_DESC_FENCE	 (1u << 4) /* done, with all before it, before the next one starts */
+#define CBDMA_DESC_FENCE	 (1u << 4) /* done, with all before it, before the next starts */
 #define CBDMA_DESC_NULL		 (1u << 5) /* moves no data; its size must not be 0 */
 #define CBDMA_DESC_SRC_BRK	 (1u << 6)
 #define CBDMA_DESC_DST_BRK	 (1u << 7)

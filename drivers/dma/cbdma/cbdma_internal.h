@@ -38,8 +38,8 @@ extern int cbdma_logtype;
 
 #define CBDMA_SLOT ((uint32_t)sizeof(struct cbdma_desc))
 
-/** What a poll has to see to beside completions. From CBDMA_TROUBLE_FAILED_OP on, failures are to be
- * reported.
+/** What a poll has to see to beside completions. From CBDMA_TROUBLE_FAILED_OP on, failures are to
+ * be reported.
  */
 enum cbdma_trouble {
 	CBDMA_TROUBLE_NONE,
@@ -56,11 +56,11 @@ enum cbdma_trouble {
  * process only (see cbdma_port for those).
  *
  * A *slot* is a place in the ring for a descriptor. Its *position* is a count of bytes that goes on
- * past the ring's end: masked, it is the slot's offset in the ring. DMACOUNT is a count of slots from
- * base. An *operation* is what the application enqueued: it takes one slot or several, and is known by
- * its ring_idx. Each descriptor says, where the device does not look (user[0]), the last operation that
- * is complete once that slot is: its own in an operation's last slot, the one before in every other.
- * So the slot before tail says completed - 1, always.
+ * past the ring's end: masked, it is the slot's offset in the ring. DMACOUNT is a count of slots
+ * from base. An *operation* is what the application enqueued: it takes one slot or several, and is
+ * known by its ring_idx. Each descriptor says, where the device does not look (user[0]), the last
+ * operation that is complete once that slot is: its own in an operation's last slot, the one before
+ * in every other. So the slot before tail says completed - 1, always.
  */
 struct cbdma_dev {
 	/* Set up by start, then read by everything on the data path. */
@@ -81,7 +81,7 @@ struct cbdma_dev {
 	uint16_t next_idx; /**< ring_idx of the operation that is enqueued next */
 
 	/* Written by poll. */
-	alignas(RTE_CACHE_LINE_SIZE) uint64_t completed; /**< operations reported, failed ones too */
+	alignas(RTE_CACHE_LINE_SIZE) uint64_t completed; /**< operations reported, failed too */
 	uint64_t idle_since; /**< cycles, of the first poll since the last progress; 0: none */
 	uint64_t next_look;  /**< cycles, when polls without progress are to be looked into */
 	uint64_t errors;     /**< operations reported as failed */
@@ -93,7 +93,7 @@ struct cbdma_dev {
 	enum rte_dma_status_code failed_status;
 
 	/* Control path. */
-	alignas(RTE_CACHE_LINE_SIZE) struct cbdma_desc idle_desc; /**< the ring while there is none */
+	alignas(RTE_CACHE_LINE_SIZE) struct cbdma_desc idle_desc; /**< ring while there is none */
 	__rte_atomic uint64_t idle_completion; /**< completion word while there is no ring */
 	__rte_atomic uint16_t idle_doorbell;
 	uint16_t nb_desc; /**< operations of one slot that the ring takes, 0 while there is none */
@@ -138,14 +138,15 @@ struct cbdma_bus {
 	int (*config_read)(void *opaque, uint32_t offset, uint32_t *value);
 	int (*config_write)(void *opaque, uint32_t offset, uint32_t value);
 	/**
-	 * Let the device reach memory, or see to it that it does not, which holds for one that is gone
-	 * without more.
+	 * Let the device reach memory, or see to it that it does not, which holds for one that is
+	 * gone without more.
 	 */
 	int (*set_bus_master)(void *opaque, bool enable);
 	/** A device that takes naps may be having one; may be NULL. */
 	void (*wake)(void *opaque);
 	/**
-	 * Before the device is started: get it back if it went away and has come again. May be NULL.
+	 * Before the device is started: get it back if it went away and has come again. May be
+	 * NULL.
 	 *
 	 * @return 0: it is as it was; 1: it may be another one; an errno, negative.
 	 */
@@ -296,9 +297,9 @@ cbdma_read_completion(const struct cbdma_dev *dev)
 }
 
 /**
- * How far the device has got, in bytes from tail, according to a completion word or CHANSTS. A chain
- * that has not completed any descriptor has address 0; that, and whatever else is not an address of
- * the ring, or claims more than the device was given, says nothing new.
+ * How far the device has got, in bytes from tail, according to a completion word or CHANSTS. A
+ * chain that has not completed any descriptor has address 0; that, and whatever else is not an
+ * address of the ring, or claims more than the device was given, says nothing new.
  */
 static inline uint32_t
 cbdma_done(const struct cbdma_dev *dev, uint64_t word)

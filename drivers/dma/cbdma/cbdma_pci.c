@@ -138,8 +138,9 @@ parse_args(const char *name, const struct rte_devargs *devargs, bool *has_silent
 	if (devargs == NULL || devargs->args == NULL || devargs->args[0] == '\0')
 		return 0;
 	kvlist = rte_kvargs_parse(devargs->args, keys);
-	ret = kvlist == NULL ? -EINVAL :
-			       rte_kvargs_process(kvlist, CBDMA_ARG_SILENT, parse_silent, has_silent);
+	ret = -EINVAL;
+	if (kvlist != NULL)
+		ret = rte_kvargs_process(kvlist, CBDMA_ARG_SILENT, parse_silent, has_silent);
 	rte_kvargs_free(kvlist);
 	if (ret != 0)
 		CBDMA_LOG(ERR, name, "arguments \"%s\": takes " CBDMA_ARG_SILENT "=0 or =1",
@@ -186,8 +187,8 @@ cbdma_pci_remove(struct rte_pci_device *pci)
 	return cbdma_remove(name);
 }
 
-/* Linux drivers/dma/ioat/hw.h, SPDK include/spdk/pci_ids.h. Bits 3:0 of 0xXX20 and up are the channel;
- * 0xXX2e and 0xXX2f are channels 0 and 1 with RAID support.
+/* Linux drivers/dma/ioat/hw.h, SPDK include/spdk/pci_ids.h. Bits 3:0 of 0xXX20 and up are the
+ * channel; 0xXX2e and 0xXX2f are channels 0 and 1 with RAID support.
  */
 static const struct rte_pci_id cbdma_pci_ids[] = {
 	{ RTE_PCI_DEVICE(CBDMA_PCI_VENDOR_ID, 0x3c20) }, /* Sandy Bridge */

@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-/* The devices of this process. Each process has its own way to the registers, so what that is cannot
- * lie in cbdma_dev, which they share.
+/* The devices of this process. Each process has its own way to the registers, so what that is
+ * cannot lie in cbdma_dev, which they share.
  */
 
 #include <pthread.h>
