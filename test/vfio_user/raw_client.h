@@ -8,8 +8,8 @@
 /**
  * @file
  *
- * A server in a thread with a CBDMA model behind it, and a client that sends whatever a test wants:
- * it has no idea of what is right.
+ * A server in a thread with a CBDMA model behind it, for one client after the other, and a client that
+ * sends whatever a test wants: it has no idea of what is right.
  */
 
 #include <setjmp.h>
@@ -47,10 +47,10 @@ struct raw_rig {
 	char path[64];
 	struct dm_device *dev;
 	struct dm_engine *engine; /**< NULL: the test runs the device */
-	struct vfiou_server *server;
+	struct vfiou_server_config config;
 	pthread_t thread;
+	int listen_fd;
 	int stop_fd;
-	int status;
 
 	pthread_mutex_t log_lock;
 	char log[RAW_LOG_SIZE]; /**< lines of the server; what does not fit is dropped */
@@ -105,15 +105,37 @@ static inline void *
 raw_serve(void *opaque)
 {
 	struct raw_rig *rig = opaque;
+	struct vfiou_server *server;
+	int fd;
 
-	rig->status = vfiou_server_run(rig->server, rig->stop_fd);
-	return NULL;
+	for (;;) {
+		struct pollfd pfd[] = {{.fd = rig->stop_fd, .events = POLLIN},
+			{.fd = rig->listen_fd, .events = POLLIN}};
+
+		if (poll(pfd, 2, -1) < 0 || pfd[0].revents != 0)
+			return NULL;
+		fd = accept4(rig->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 || vfiou_server_create(&rig->config, fd, &server) != 0)
+			abort();
+		vfiou_server_run(server);
+		vfiou_server_destroy(server);
+	}
+}
+
+static inline void
+raw_listen(struct raw_rig *rig)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	strcpy(address.sun_path, rig->path);
+	rig->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(rig->listen_fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(rig->listen_fd, 4), 0);
 }
 
 static inline void
 raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine)
 {
-	struct vfiou_server_config server = {.log = raw_log, .opaque = rig};
 	const char *error;
 
 	memset(rig, 0, sizeof(*rig));
@@ -125,21 +147,20 @@ raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine
 		assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &rig->engine), 0);
 		assert_int_equal(dm_engine_attach(rig->engine, rig->dev), 0);
 	}
-	server.path = rig->path;
-	server.dev = rig->dev;
-	assert_int_equal(vfiou_server_create(&server, &rig->server), 0);
+	rig->config = (struct vfiou_server_config){.dev = rig->dev, .log = raw_log, .opaque = rig};
+	raw_listen(rig);
 	rig->stop_fd = eventfd(0, EFD_CLOEXEC);
 	assert_int_equal(pthread_create(&rig->thread, NULL, raw_serve, rig), 0);
 }
 
+/** There must be no client. */
 static inline void
 raw_stop(struct raw_rig *rig)
 {
 	assert_int_equal(eventfd_write(rig->stop_fd, 1), 0);
 	assert_int_equal(pthread_join(rig->thread, NULL), 0);
-	assert_int_equal(rig->status, 0);
-	vfiou_server_destroy(rig->server);
-	assert_int_not_equal(access(rig->path, F_OK), 0);
+	close(rig->listen_fd);
+	assert_int_equal(unlink(rig->path), 0);
 	if (rig->engine != NULL) {
 		dm_engine_detach(rig->engine, rig->dev);
 		dm_engine_put(rig->engine);
