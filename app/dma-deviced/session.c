@@ -10,6 +10,7 @@
 
 #include "deviced.h"
 #include "device_args.h"
+#include "dm_guard.h"
 #include "vfiou_server.h"
 
 static struct dm_device *
@@ -70,6 +71,7 @@ session_main(struct function *function, const struct options *options, int fd)
 		function_logf(function, "%s: %s", what, strerror(-ret));
 		return EXIT_FAILURE;
 	}
+	dm_guard_enable();
 	dev = make_device(function);
 	if (dev == NULL)
 		return EXIT_FAILURE;

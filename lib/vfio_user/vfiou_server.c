@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dm_guard.h"
 #include "vfiou_server_impl.h"
 
 /* How long a client may leave its replies unread once the socket holds no more of them. */
@@ -43,6 +44,7 @@ vfiou_server_create(const struct vfiou_server_config *config, int fd, struct vfi
 {
 	const struct dm_pci_function *function = dm_pci_function_of(config->dev);
 	struct vfiou_server *new;
+	int ret;
 
 	if (function == NULL || function->msix_vectors > VFIOU_MAX_VECTORS) {
 		log_line(config, "the device is no PCI function that can be served");
@@ -52,14 +54,16 @@ vfiou_server_create(const struct vfiou_server_config *config, int fd, struct vfi
 	if (new == NULL)
 		return -ENOMEM;
 	new->room = calloc(1, VFIOU_MAX_MSG);
-	if (new->room == NULL) {
+	ret = new->room == NULL ? -ENOMEM : vfiou_irq_init(&new->irq, function->msix_vectors);
+	if (ret != 0) {
+		free(new->room);
 		free(new);
-		return -ENOMEM;
+		return ret;
 	}
 	new->config = *config;
 	new->fd = fd;
-	vfiou_irq_init(&new->irq, function->msix_vectors);
-	vfiou_dma_init(&new->dma, config->dev);
+	new->guarded = dm_guard_count();
+	vfiou_dma_init(&new->dma, config->dev, config->max_memory);
 	vfiou_pci_init(&new->pci, config->dev, &new->irq);
 	dm_pci_set_interrupt(config->dev, raise_interrupt, new);
 	*server = new;
@@ -165,13 +169,12 @@ handle_message(struct vfiou_server *server)
 static void
 watch_memory(struct vfiou_server *server)
 {
-	unsigned int guarded = vfiou_dma_guarded();
+	unsigned int guarded = dm_guard_count();
 
-	if (guarded == server->guarded)
+	if (guarded == server->guarded || server->guarded_logged)
 		return;
-	server->guarded = guarded;
-	log_line(&server->config, "%s",
-		"memory that a client shares was gone when the device came for it");
+	server->guarded_logged = true;
+	log_line(&server->config, "memory that it shares was gone when the device came for it");
 }
 
 /* Receive what there is. */
@@ -220,7 +223,7 @@ vfiou_server_destroy(struct vfiou_server *server)
 	if (server == NULL)
 		return;
 	part_from_client(server);
-	pthread_mutex_destroy(&server->irq.lock);
+	vfiou_irq_destroy(&server->irq);
 	free(server->room);
 	free(server);
 }

@@ -32,7 +32,8 @@ struct vfiou_server {
 	struct vfiou_caps caps; /**< the client's */
 	struct vfiou_msg msg;
 	uint64_t messages;
-	unsigned int guarded;
+	unsigned int guarded; /**< dm_guard_count() when it came */
+	bool guarded_logged;
 };
 
 /** What a command answers, beside the header. */

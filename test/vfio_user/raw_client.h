@@ -35,6 +35,7 @@
 #include "cbdma_hw.h"
 #include "dm_cbdma.h"
 #include "dm_engine.h"
+#include "dm_guard.h"
 #include "vfiou_caps.h"
 #include "vfiou_dma.h"
 #include "vfiou_msg.h"
@@ -54,7 +55,7 @@ struct raw_rig {
 
 	pthread_mutex_t log_lock;
 	char log[RAW_LOG_SIZE]; /**< lines of the server; what does not fit is dropped */
-	unsigned int left;	/**< clients that have left */
+	unsigned int left;	/**< clients that have left, with all that they brought */
 };
 
 /** A reply as it came. */
@@ -74,8 +75,6 @@ raw_log(void *opaque, const char *line)
 	pthread_mutex_lock(&rig->log_lock);
 	used = strlen(rig->log);
 	snprintf(rig->log + used, sizeof(rig->log) - used, "%s\n", line);
-	if (strstr(line, "client left") != NULL)
-		rig->left++;
 	pthread_mutex_unlock(&rig->log_lock);
 }
 
@@ -119,6 +118,9 @@ raw_serve(void *opaque)
 			abort();
 		vfiou_server_run(server);
 		vfiou_server_destroy(server);
+		pthread_mutex_lock(&rig->log_lock);
+		rig->left++;
+		pthread_mutex_unlock(&rig->log_lock);
 	}
 }
 

@@ -498,6 +498,74 @@ test_dma_unmap(void **state)
 	assert_int_equal(raw_count_maps(), 0);
 }
 
+/* Files of file systems that could keep us waiting, and sockets, which could at their end. */
+static void
+test_dma_map_files(void **state)
+{
+	int fd = raw_client(&rig), file, ends[2];
+
+	(void)state;
+	file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* a disk's, or an overlay's */
+	assert_int_equal(raw_map(fd, 0, 0x1000, 0, VFIOU_DMA_READABLE, file), EINVAL);
+	close(file);
+	file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(raw_map(fd, 0, 0x1000, 0, VFIOU_DMA_READABLE, file), EINVAL);
+	close(file);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(raw_map(fd, 0, 0x1000, 0, VFIOU_DMA_READABLE, ends[0]), EINVAL);
+	close(ends[0]);
+	close(ends[1]);
+	raw_close(&rig, fd);
+}
+
+/* Pieces of huge pages: each piece is mapped, and unmapped again. */
+static void
+test_dma_map_huge(void **state)
+{
+	const uint32_t rw = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE;
+	int fd = raw_client(&rig), file = memfd_create(RAW_MEMORY_NAME, MFD_CLOEXEC | MFD_HUGETLB);
+	unsigned int i;
+
+	(void)state;
+	if (file < 0 || ftruncate(file, 4u << 20) != 0) {
+		print_message("no huge pages here\n");
+		raw_close(&rig, fd);
+		skip();
+	}
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(raw_map(fd, 0x1000, 0x1000, 0x3000, rw, file), 0);
+		assert_int_equal(raw_map(fd, 0x100000, 0x4000, 0x1fe000, rw, file), 0);
+		assert_int_equal(raw_count_maps(), 2);
+		assert_int_equal(raw_unmap(fd, 0x1000, 0x1000, 0), 0);
+		assert_int_equal(raw_unmap(fd, 0x100000, 0x4000, 0), 0);
+		assert_int_equal(raw_count_maps(), 0);
+	}
+	raw_close(&rig, fd);
+	close(file);
+}
+
+/* No more than the budget, in bytes. */
+static void
+test_dma_map_budget(void **state)
+{
+	const uint32_t rw = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE;
+	int fd, file = raw_memory(64 << 10), sparse = raw_memory(1ull << 40);
+
+	(void)state;
+	rig.config.max_memory = 0x8000;
+	fd = raw_client(&rig);
+	assert_int_equal(raw_map(fd, 0x1000000000, 1ull << 40, 0, rw, sparse), ENOMEM);
+	assert_int_equal(raw_map(fd, 0, 0x6000, 0, rw, file), 0);
+	assert_int_equal(raw_map(fd, 0x10000, 0x3000, 0, rw, file), ENOMEM);
+	assert_int_equal(raw_map(fd, 0x10000, 0x2000, 0, rw, file), 0);
+	assert_int_equal(raw_map(fd, 0x20000, 1ull << 40, 0, rw, -1), 0); /* takes none */
+	assert_int_equal(raw_unmap(fd, 0, 0x6000, 0), 0);
+	assert_int_equal(raw_map(fd, 0, 0x6000, 0, rw, file), 0);
+	raw_close(&rig, fd);
+	close(file);
+	close(sparse);
+}
+
 /* As many as there may be. */
 static void
 test_dma_map_limit(void **state)
@@ -653,6 +721,9 @@ main(void)
 		WITH(test_dma_map),
 		WITH(test_dma_unmap),
 		WITH(test_dma_map_limit),
+		WITH(test_dma_map_files),
+		WITH(test_dma_map_huge),
+		WITH(test_dma_map_budget),
 		WITH(test_region_access_bad),
 		WITH(test_write_multi),
 		WITH(test_replies_unread),
