@@ -186,7 +186,7 @@ command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative)
 [ "$(nproc)" -ge 2 ] ||
 	die "this needs two CPUs, one for the worker and one for the engine: here is $(nproc)"
 need_packages build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-dev dpdk \
-	libpcap-dev libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
+	libpcap-dev libnuma-dev libseccomp-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
 	valgrind tmux gnuplot-nox python3-sphinx doxygen
 say "obtaining DPDK's driver SDK headers"
 DRIVER_SDK=$("$TOP/drivers/driver-sdk.sh" | tail -n 1)

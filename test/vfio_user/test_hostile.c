@@ -16,6 +16,13 @@
 #define RW	 (VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE)
 #define DOORBELL VFIO_PCI_BAR2_REGION_INDEX
 
+/* Sanitizers make system calls that the filter does not know. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 static const char *deviced;
 
 /* A server with two functions: the attacker's and a neighbour's. */
@@ -197,6 +204,22 @@ status_of(pid_t pid, const char *name)
 	return value;
 }
 
+/* The number that a file of /proc/PID holds. */
+static long
+number_in(pid_t pid, const char *name)
+{
+	char path[64];
+	long value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld", &value), 1);
+	fclose(f);
+	return value;
+}
+
 /* The second one is hung up on, unless the first has just left. */
 static void
 test_one_client(void **state)
@@ -355,15 +378,15 @@ test_started_at_once(void **state)
 				_exit(127);
 			}
 		}
-		usleep(300000);
-		for (i = 0, alive = 0; i < 4; i++) {
-			if (waitpid(pid[i], &status, WNOHANG) == 0) {
-				alive++;
-			} else {
-				assert_int_equal(WEXITSTATUS(status), 1);
-				pid[i] = 0;
-			}
+		for (i = 0, alive = 4; i < 10000 && alive > 1; i++) {
+			usleep(1000);
+			if (pid[i % 4] == 0 || waitpid(pid[i % 4], &status, WNOHANG) == 0)
+				continue;
+			assert_int_equal(WEXITSTATUS(status), 1);
+			pid[i % 4] = 0;
+			alive--;
 		}
+		usleep(50000);
 		fd = client_of(&server.mine);
 		close(fd);
 		for (i = 0; i < 4; i++) {
@@ -465,7 +488,116 @@ test_no_rights(void **state)
 		assert_int_not_equal(status_of(session, "Gid"), 0);
 	}
 	assert_int_equal(status_of(session, "CapEff"), 0);
+	assert_int_equal(number_in(session, "oom_score_adj"), 500);
+	if (!SANITIZED)
+		assert_int_equal(status_of(session, "Seccomp"), 2);
 	close(fd);
+}
+
+/* All that clients do, under the filter: descriptors, interrupts, a lot of memory, faults. */
+static void
+test_filter(void **state)
+{
+	const struct vfiou_region_access access = {.region = CONFIG, .count = 4096};
+	int fd = client_of(&server.mine), file = raw_memory(1u << 20), event = eventfd(0, 0), i;
+	uint16_t *doorbell = map_doorbell(fd);
+	struct cbdma_desc desc = {.size = 64, .control = CBDMA_DESC_COMPLETION | CBDMA_DESC_INT_EN,
+		.src = 0x1000, .dst = 0x2000, .next = 0};
+
+	(void)state;
+	for (i = 1; i < 2000; i++) /* the table of mappings grows */
+		assert_int_equal(raw_map(fd, i * 0x1000000ull, 0x1000, 0, RW, file), 0);
+	assert_int_equal(raw_map(fd, 0, 1u << 20, 0, RW, file), 0);
+	assert_int_equal(pwrite(file, &desc, sizeof(desc), 0), sizeof(desc));
+	enable_msix(fd);
+	assert_int_equal(set_irqs(fd, DATA_EVENT | TRIGGER, MSIX, 0, 1, &event, 1), 0);
+	raw_set(fd, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	raw_set(fd, BAR0, CBDMA_INTRCTRL, 1, CBDMA_INTRCTRL_MASTER_INT_EN);
+	raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANCMP, 8, 0x3000);
+	raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHAINADDR, 8, 0);
+	__atomic_store_n(doorbell, 1, __ATOMIC_RELEASE);
+	assert_int_equal(events(event), 1);
+	assert_int_equal(ftruncate(file, 0), 0);
+	__atomic_store_n(doorbell, 2, __ATOMIC_RELEASE);
+	for (i = 0; i < 5000 && raw_get(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANERR, 4) == 0; i++)
+		usleep(1000);
+	assert_int_not_equal(raw_get(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANERR, 4), 0);
+	for (i = 0; i < 100; i++) /* more than the socket holds: it waits */
+		raw_send(fd, VFIOU_REGION_READ, &access, sizeof(access), NULL, 0);
+	usleep(10000);
+	for (i = 0; i < 100; i++)
+		assert_true(raw_receive(fd, &reply));
+	munmap(doorbell, DM_CBDMA_DOORBELL_SIZE);
+	close(file);
+	close(event);
+	close(fd);
+	wait_no_session();
+	assert_int_equal(logged("the session"), 0);
+}
+
+/* Memory of clients is marked so that no core dump has it ("dd" of smaps). */
+static void
+test_not_dumped(void **state)
+{
+	int fd = client_of(&server.mine), file = raw_memory(1u << 20);
+	bool ours = false, marked = false;
+	char path[64], line[512];
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(raw_map(fd, 0, 1u << 20, 0, RW, file), 0);
+	snprintf(path, sizeof(path), "/proc/%d/smaps", the_session());
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strstr(line, RAW_MEMORY_NAME) != NULL)
+			ours = true;
+		if (ours && strncmp(line, "VmFlags:", 8) == 0) {
+			marked = strstr(line, " dd") != NULL;
+			break;
+		}
+	}
+	fclose(f);
+	assert_true(marked);
+	close(file);
+	close(fd);
+}
+
+/* As systemd starts it: with a socket, which stays, and wanting to know. */
+static void
+test_activation(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char text[64] = "";
+	int notify, fd;
+
+	(void)state;
+	raw_listen(&server.mine);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", server.dir);
+	notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(notify, (struct sockaddr *)&address, sizeof(address)), 0);
+	server.pid = fork();
+	if (server.pid == 0) {
+		setenv("NOTIFY_SOCKET", address.sun_path, 1);
+		dup2(server.mine.listen_fd, 3);
+		fcntl(3, F_SETFD, 0);
+		execl(deviced, deviced, "--socket", "fd:3", "--device", "cbdma", NULL);
+		_exit(127);
+	}
+	close(server.mine.listen_fd);
+	assert_true(recv(notify, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "READY=1");
+	fd = client_of(&server.mine);
+	assert_int_equal(kill(server.pid, SIGTERM), 0);
+	memset(text, 0, sizeof(text));
+	assert_true(recv(notify, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "STOPPING=1");
+	assert_true(ends(server.pid, 5000));
+	server.pid = 0;
+	assert_eof(fd);
+	assert_int_equal(unlink(server.mine.path), 0);
+	close(notify);
+	unlink(address.sun_path);
 }
 
 static int
@@ -506,6 +638,9 @@ main(int argc, char **argv)
 		SERVED(test_idle),
 		SERVED(test_log_flood),
 		SERVED(test_no_rights),
+		SERVED(test_filter),
+		SERVED(test_not_dumped),
+		cmocka_unit_test_teardown(test_activation, teardown_server),
 	};
 
 	if (argc != 2) {
