@@ -93,9 +93,9 @@ map_file(const struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd,
 	if (ret != 0)
 		return ret;
 	start = map->offset & ~(page - 1);
-	bytes = (map->offset + map->size - start + page - 1) & ~(page - 1);
+	bytes = (map->offset - start + map->size + page - 1) & ~(page - 1);
 	if (bytes > dma->max_bytes - dma->bytes)
-		return -ENOMEM;
+		return -ENOSPC;
 	mem = mmap(NULL, bytes, prot, MAP_SHARED | MAP_NORESERVE, fd, start);
 	if (mem == MAP_FAILED)
 		return -errno;
@@ -107,15 +107,27 @@ map_file(const struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd,
 	return 0;
 }
 
+/* Neither addresses nor offsets need be multiples of a page, and the last page of the address space is
+ * one, as libvfio-user has it; what the IOMMU of the device asks of them, it says itself.
+ */
 static bool
-bad_map(const struct vfiou_dma_map *map)
+bad_map(const struct vfiou_dma_map *map, int fd)
 {
-	const uint32_t known = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE;
+	const uint32_t ways = VFIOU_DMA_MMAP | VFIOU_DMA_FILE_IO;
+	const uint32_t known = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE | ways;
 
-	return map->argsz < sizeof(*map) || (map->flags & ~known) != 0 || map->flags == 0 ||
-		map->size == 0 || map->size > UINT64_MAX - map->address ||
-		map->address % VFIOU_PAGE_SIZE != 0 || map->size % VFIOU_PAGE_SIZE != 0 ||
-		map->offset % VFIOU_PAGE_SIZE != 0;
+	return map->argsz < sizeof(*map) || (map->flags & ~known) != 0 || map->size == 0 ||
+		map->address + (map->size - 1) < map->address ||
+		((map->flags & ways) != 0 && fd < 0);
+}
+
+/* Bytes that the device's IOMMU takes: it has no end behind the last byte of the address space, which
+ * it does without.
+ */
+static uint64_t
+iommu_size(const struct vfiou_dma_region *r)
+{
+	return r->address + r->size == 0 ? r->size - 1 : r->size;
 }
 
 static uint32_t
@@ -132,19 +144,21 @@ vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd)
 	size_t at;
 	int ret;
 
-	if (bad_map(map))
+	if (bad_map(map, fd))
 		return -EINVAL;
+	if (map->size > dma->max_bytes)
+		return -ENOSPC;
 	at = find_region(dma, map->address);
-	if (at < dma->count && dma->region[at].address < map->address + map->size)
+	if (at < dma->count && dma->region[at].address <= map->address + (map->size - 1))
 		return -EEXIST;
 	ret = reserve_region(dma);
 	if (ret != 0)
 		return ret;
-	if (fd >= 0) {
+	if (fd >= 0 && perm_of(map->flags) != 0) {
 		ret = map_file(dma, map, fd, &region);
 		if (ret != 0)
 			return ret;
-		ret = dm_device_map(dma->dev, map->address, map->size, region.va,
+		ret = dm_device_map(dma->dev, map->address, iommu_size(&region), region.va,
 				perm_of(map->flags));
 		if (ret != 0) {
 			munmap(region.mapping, region.bytes);
@@ -172,7 +186,7 @@ drop_regions(struct vfiou_dma *dma, size_t first, size_t n)
 		if (r->va == NULL)
 			continue;
 		/* When this returns the device does not touch it any more. */
-		dm_device_unmap(dma->dev, r->address, r->size);
+		dm_device_unmap(dma->dev, r->address, iommu_size(r));
 		munmap(r->mapping, r->bytes);
 		dma->bytes -= r->bytes;
 	}
@@ -187,7 +201,7 @@ vfiou_dma_unmap(struct vfiou_dma *dma, const struct vfiou_dma_unmap *unmap)
 	uint64_t last = unmap->address + (unmap->size - 1);
 	size_t first, n;
 
-	if (unmap->argsz < sizeof(*unmap))
+	if (unmap->argsz < sizeof(*unmap) || unmap->argsz > VFIOU_DEFAULT_XFER)
 		return -EINVAL;
 	if (unmap->flags == VFIOU_DMA_UNMAP_ALL) {
 		if (unmap->address != 0 || unmap->size != 0)

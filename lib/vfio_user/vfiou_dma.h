@@ -45,7 +45,7 @@ void vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev, uint64_t max_b
  *   note of, and the device faults when it accesses it: QEMU maps ranges without a file (firmware,
  *   video memory) that no DMA goes to.
  * @return 0; -EINVAL: a field is wrong, the file is none of those or too small; -EEXIST: overlaps
- *   another one; -ENOSPC: too many; -ENOMEM: more bytes than the client may map; or what mmap() says.
+ *   another one; -ENOSPC: too many, or more bytes than the client may map; or what mmap() says.
  */
 int vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd);
 

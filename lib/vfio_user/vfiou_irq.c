@@ -132,6 +132,17 @@ vfiou_irq_raise(struct vfiou_irq *irq, unsigned int vector)
 }
 
 void
+vfiou_irq_trigger(struct vfiou_irq *irq, bool pin, unsigned int vector)
+{
+	pthread_mutex_lock(&irq->lock);
+	if (!pin)
+		send_message(irq, vector);
+	else if (irq->pin_fd >= 0 && !irq->pin_masked)
+		signal_event(irq, irq->pin_fd);
+	pthread_mutex_unlock(&irq->lock);
+}
+
+void
 vfiou_irq_configure(struct vfiou_irq *irq, bool msix_enabled, bool pin_disabled)
 {
 	pthread_mutex_lock(&irq->lock);

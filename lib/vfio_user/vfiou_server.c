@@ -143,11 +143,12 @@ handle_message(struct vfiou_server *server)
 	int ret, sent = 0;
 
 	server->messages++;
-	if ((header->flags & VFIOU_TYPE_MASK) != VFIOU_TYPE_COMMAND) {
-		hang_up(server, "a message that is no command (flags %#x)", header->flags);
-		return;
+	if ((header->flags & VFIOU_TYPE_MASK) == VFIOU_TYPE_COMMAND) {
+		ret = vfiou_command_execute(server, &reply, &what);
+	} else {
+		what = "it is no command";
+		ret = -EINVAL;
 	}
-	ret = vfiou_command_execute(server, &reply, &what);
 	if (ret != 0)
 		log_refusal(server, what);
 	if (server->config.verbose)
@@ -162,6 +163,22 @@ handle_message(struct vfiou_server *server)
 		hang_up(server, "%s", strerror(-sent));
 	else if (!server->negotiated)
 		hang_up(server, "no version has been agreed on");
+	else
+		vfiou_msg_reset(&server->msg);
+}
+
+/* A header that says that it is none, or that so much comes behind it that we cannot skip it. */
+static void
+refuse_size(struct vfiou_server *server)
+{
+	struct vfiou_reply reply = {.data = server->room, .fd = -1};
+	const uint32_t size = server->msg.header.size;
+
+	server->messages++;
+	log_refusal(server, "a message of that size");
+	if (send_reply(server, &reply, -EINVAL) != 0 || size >= sizeof(struct vfiou_header) ||
+			!server->negotiated)
+		hang_up(server, "a message of %u bytes", size);
 	else
 		vfiou_msg_reset(&server->msg);
 }
@@ -191,7 +208,7 @@ serve_client(struct vfiou_server *server)
 		else if (ret == -ECONNRESET)
 			hang_up(server, "it closed the connection in the middle of a message");
 		else if (ret == -EMSGSIZE)
-			hang_up(server, "a message of %u bytes", server->msg.header.size);
+			refuse_size(server);
 		else
 			hang_up(server, "%s", strerror(-ret));
 		watch_memory(server);

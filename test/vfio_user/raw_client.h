@@ -52,6 +52,7 @@ struct raw_rig {
 	pthread_t thread;
 	int listen_fd;
 	int stop_fd;
+	int client_fd; /**< of the client that is being served */
 
 	pthread_mutex_t log_lock;
 	char log[RAW_LOG_SIZE]; /**< lines of the server; what does not fit is dropped */
@@ -116,6 +117,7 @@ raw_serve(void *opaque)
 		fd = accept4(rig->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0 || vfiou_server_create(&rig->config, fd, &server) != 0)
 			abort();
+		__atomic_store_n(&rig->client_fd, fd, __ATOMIC_RELAXED);
 		vfiou_server_run(server);
 		vfiou_server_destroy(server);
 		pthread_mutex_lock(&rig->log_lock);
@@ -141,6 +143,7 @@ raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine
 	const char *error;
 
 	memset(rig, 0, sizeof(*rig));
+	rig->client_fd = -1;
 	pthread_mutex_init(&rig->log_lock, NULL);
 	snprintf(rig->path, sizeof(rig->path), "/tmp/vfiou-test.%d.sock", getpid());
 	rig->dev = dm_cbdma_create(config, &error);
@@ -155,10 +158,11 @@ raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine
 	assert_int_equal(pthread_create(&rig->thread, NULL, raw_serve, rig), 0);
 }
 
-/** There must be no client. */
 static inline void
 raw_stop(struct raw_rig *rig)
 {
+	/* Of a test that has failed, the client may still be there. */
+	shutdown(__atomic_load_n(&rig->client_fd, __ATOMIC_RELAXED), SHUT_RDWR);
 	assert_int_equal(eventfd_write(rig->stop_fd, 1), 0);
 	assert_int_equal(pthread_join(rig->thread, NULL), 0);
 	close(rig->listen_fd);
