@@ -128,7 +128,7 @@ setup_says_what_is_missing()
 	rm -rf "$dir"
 	mkdir -p "$dir/hidden" "$dir/pyenv"
 	PKG_CONFIG_LIBDIR=/nonexistent meson setup "$dir/1" >"$dir/log" 2>&1 && return 1
-	grep "missing: libdpdk-dev libpcap-dev. .*: apt-get install libdpdk-dev libpcap-dev" "$dir/log"
+	grep "missing: libdpdk-dev libpcap-dev libseccomp-dev. .*: apt-get install libdpdk-dev" "$dir/log"
 	echo "raise ImportError" >"$dir/hidden/elftools.py"
 	PYTHONPATH=$dir/hidden meson setup "$dir/2" >"$dir/log" 2>&1 && return 1
 	grep "missing: python3-pyelftools. .*: apt-get install python3-pyelftools" "$dir/log"
