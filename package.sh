@@ -16,7 +16,7 @@ if [[ ${1-} == -* ]] || [ $# -gt 1 ]; then
 fi
 dir=$(realpath -m "${1:-$TOP/build/packages}")
 
-need_packages build-essential debhelper meson pkg-config libdpdk-dev libpcap-dev \
+need_packages build-essential debhelper meson pkg-config libdpdk-dev libpcap-dev libseccomp-dev \
 	python3-pyelftools python3-sphinx lintian
 DRIVER_SDK=${DRIVER_SDK-$("$TOP/drivers/driver-sdk.sh" | tail -n 1)}
 export DRIVER_SDK

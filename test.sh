@@ -128,7 +128,7 @@ setup_says_what_is_missing()
 	rm -rf "$dir"
 	mkdir -p "$dir/hidden" "$dir/pyenv"
 	PKG_CONFIG_LIBDIR=/nonexistent meson setup "$dir/1" >"$dir/log" 2>&1 && return 1
-	grep "missing: libdpdk-dev libpcap-dev. .*: apt-get install libdpdk-dev libpcap-dev" "$dir/log"
+	grep "missing: libdpdk-dev libpcap-dev libseccomp-dev. .*: apt-get install libdpdk-dev" "$dir/log"
 	echo "raise ImportError" >"$dir/hidden/elftools.py"
 	PYTHONPATH=$dir/hidden meson setup "$dir/2" >"$dir/log" 2>&1 && return 1
 	grep "missing: python3-pyelftools. .*: apt-get install python3-pyelftools" "$dir/log"
@@ -212,7 +212,7 @@ command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative)
 [ "$(nproc)" -ge 2 ] ||
 	die "this needs two CPUs, one for the worker and one for the engine: here is $(nproc)"
 need_packages build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-dev dpdk \
-	libpcap-dev libnuma-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
+	libpcap-dev libnuma-dev libseccomp-dev libcmocka-dev python3-pyelftools shellcheck debootstrap \
 	valgrind tmux gnuplot-nox python3-sphinx doxygen
 say "obtaining DPDK's driver SDK headers"
 DRIVER_SDK=$("$TOP/drivers/driver-sdk.sh" | tail -n 1)

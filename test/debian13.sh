@@ -21,7 +21,7 @@ if [ $# -eq 0 ] || [[ $1 == -* ]]; then
 fi
 
 PACKAGES="build-essential clang meson ninja-build pkg-config libdpdk-dev dpdk-dev dpdk
-	libnuma-dev libcmocka-dev python3-pyelftools"
+	libnuma-dev libseccomp-dev libcmocka-dev python3-pyelftools"
 DIR=$TOP/.debian13
 ROOT=$DIR/root
 BUILD=build/debian13
@@ -74,6 +74,27 @@ debian_mirror()
 	echo "$mirror"
 }
 
+# A root of an earlier day may lack what is needed today.
+install_packages()
+{
+	local root=$1 log=$DIR/debootstrap.log package missing=()
+
+	for package in $PACKAGES; do
+		[ -e "$root/var/lib/dpkg/info/$package.list" ] ||
+			compgen -G "$root/var/lib/dpkg/info/$package:*.list" >/dev/null ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing ${missing[*]} in the Debian 13 root"
+	isolated "$root" sh -c 'export DEBIAN_FRONTEND=noninteractive; apt-get -q update &&
+		apt-get -q -y install --no-install-recommends "$@"' sh "${missing[@]}" \
+		>"$log" 2>&1 || {
+		tail -n 5 "$log" >&2
+		die "cannot install packages in the Debian 13 root" "see $log"
+	}
+	rm -f "$root"/var/cache/apt/archives/*.deb
+}
+
 # A root that is there is complete: it gets its name last.
 make_root()
 {
@@ -93,15 +114,7 @@ make_root()
 		>"$new/etc/apt/apt.conf.d/host" || true
 	echo force-unsafe-io >"$new/etc/dpkg/dpkg.cfg.d/fast"
 
-	say "installing DPDK and build tools in it (half a minute)"
-	# a list of words
-	# shellcheck disable=SC2086
-	isolated "$new" env DEBIAN_FRONTEND=noninteractive \
-		apt-get -q -y install --no-install-recommends $PACKAGES >"$log" 2>&1 || {
-		tail -n 5 "$log" >&2
-		die "cannot install packages in the Debian 13 root" "see $log"
-	}
-	rm -f "$new"/var/cache/apt/archives/*.deb
+	install_packages "$new"
 	mv "$new" "$ROOT"
 }
 
@@ -158,6 +171,7 @@ if [ ! -d "$ROOT" ]; then
 	need_packages debootstrap
 	make_root
 fi
+install_packages "$ROOT"
 build
 exec 9>&-
 

@@ -7,41 +7,19 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "deviced.h"
 #include "device_args.h"
-#include "dm_engine.h"
-#include "vfiou_dma.h"
-#include "vfiou_server.h"
 
-#define MAX_FUNCTIONS 16
-
-/* A socket and the function behind it. */
-struct function {
-	const char *path;
-	struct dm_device *dev;
-	struct dm_engine *engine;
-	struct vfiou_server *server;
-	pthread_t thread;
-	bool running;
-	int stop_fd;
-	int status;
-};
-
-struct options {
-	struct function function[MAX_FUNCTIONS];
-	unsigned int functions;
-	int cpu;
-	enum dm_idle idle;
-	unsigned int latency;
-	bool verbose;
-};
+/* Who sessions are when root starts us, unless told. */
+#define DEFAULT_USER "nobody"
 
 static void
 print_help(const char *name)
@@ -49,20 +27,25 @@ print_help(const char *name)
 	printf("usage: %s --socket PATH --device DEVICE [OPTION]...\n"
 	       "\n"
 	       "Serves a model of a DMA copy engine as a PCI function over the vfio-user\n"
-	       "protocol, to one client at a time, until it gets SIGINT or SIGTERM.\n"
+	       "protocol, to one client at a time, until it gets SIGINT, SIGTERM or SIGHUP.\n"
+	       "Each client has a process of its own.\n"
 	       "\n"
 	       "  --socket PATH    where clients connect to; removed at the end. A socket that a\n"
-	       "                   server left behind is replaced\n"
+	       "                   server left behind is replaced. fd:N: one that was opened\n"
+	       "                   before, as by systemd\n"
 	       "  --device DEVICE  what is served there, see below. Both once more: another\n"
 	       "                   function\n"
 	       "  --inject FAULT   in the device before: [CHANNEL:]fail[:at=N][:cause=C],\n"
 	       "                   stall[:at=N], vanish[:at=N] or reset; C is one of src, dst,\n"
 	       "                   next, align, read, write, op, length, completion\n"
-	       "  --cpu N          pin the thread that runs the devices to CPU N\n"
-	       "  --idle HOW       what that thread does without work: spin, yield (the CPU to\n"
+	       "  --cpu N          pin the threads that run the devices to CPU N\n"
+	       "  --idle HOW       what such a thread does without work: spin, yield (the CPU to\n"
 	       "                   others) or sleep; default sleep\n"
 	       "  --latency US     microseconds from doorbell to start, 0 to 100000; default 0.\n"
 	       "                   Drivers in emulated guests may need 200\n"
+	       "  --max-memory N   bytes that a client may share, with K, M, G or T; default 1T\n"
+	       "  --user NAME      who the processes that speak with clients are when root starts\n"
+	       "                   this; default nobody\n"
 	       "  --verbose        log each message\n"
 	       "  --help           this text\n"
 	       "\n"
@@ -78,15 +61,6 @@ print_help(const char *name)
 	       "  %s --socket /run/dma1.sock --device cbdma,doorbell-bar=on --cpu 1\n"
 	       "  dpdk-test -d librte_dma_cbdma.so --vdev=dma_cbdma0,socket=/run/dma1.sock\n",
 		name, device_help, name, name);
-}
-
-static void
-log_line(void *opaque, const char *line)
-{
-	const struct function *function = opaque;
-
-	/* One call: lines of several threads do not mix. */
-	fprintf(stderr, "dma-deviced: %s: %s\n", function->path, line);
 }
 
 /* Options. Wrong ones are told by name. */
@@ -135,9 +109,9 @@ function_for(struct options *options, bool is_socket)
 
 	if (options->functions > 0) {
 		last = &options->function[options->functions - 1];
-		if (is_socket ? last->path == NULL : last->dev == NULL)
+		if (is_socket ? last->path == NULL : last->device == NULL)
 			return last;
-		if (last->path == NULL || last->dev == NULL)
+		if (last->path == NULL || last->device == NULL)
 			return NULL;
 	}
 	if (options->functions == MAX_FUNCTIONS)
@@ -145,12 +119,89 @@ function_for(struct options *options, bool is_socket)
 	return &options->function[options->functions++];
 }
 
+/* Sessions make the device for themselves: here, one is made to see whether it can be. */
+static int
+parse_device(const char *value, struct options *options)
+{
+	struct function *function = function_for(options, false);
+	struct dm_device *dev;
+	char error[256];
+
+	if (function == NULL)
+		return bad_option("--device", value, "one --socket for each --device, 16 at most");
+	dev = device_create(value, error, sizeof(error));
+	if (dev == NULL)
+		return bad_option("--device", value, error);
+	dm_device_destroy(dev);
+	function->device = value;
+	return 0;
+}
+
+static int
+parse_inject(const char *value, struct options *options)
+{
+	struct function *function = &options->function[options->functions - 1];
+	struct dm_device *dev;
+	char error[256];
+	int ret;
+
+	if (options->functions == 0 || function->device == NULL)
+		return bad_option("--inject", value, "comes after the --device it is for");
+	if (function->faults == MAX_FAULTS)
+		return bad_option("--inject", value, "16 at most for a device");
+	dev = device_create(function->device, error, sizeof(error));
+	ret = dev == NULL ? -EINVAL : device_inject(dev, value, error, sizeof(error));
+	dm_device_destroy(dev);
+	if (ret != 0)
+		return bad_option("--inject", value, error);
+	function->fault[function->faults++] = value;
+	return 0;
+}
+
+/* Bytes, with K, M, G or T behind the number. */
+static int
+parse_size(const char *option, const char *value, uint64_t *size)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	char *end;
+
+	errno = 0;
+	*size = strtoull(value, &end, 10);
+	unit = *end == '\0' ? NULL : strchr(units, *end);
+	if (!isdigit((unsigned char)value[0]) || errno != 0 || *size == 0 ||
+			(*end != '\0' && (unit == NULL || end[1] != '\0')))
+		return bad_option(option, value, "takes a number of bytes, or one with K, M, G or T");
+	if (unit != NULL) {
+		unsigned int shift = 10 * (unit - units + 1);
+
+		if (*size > UINT64_MAX >> shift)
+			return bad_option(option, value, "is more than there can be");
+		*size <<= shift;
+	}
+	return 0;
+}
+
+static int
+parse_user(const char *value, struct options *options)
+{
+	const struct passwd *user = getpwnam(value);
+
+	if (user == NULL)
+		return bad_option("--user", value, "there is no such user");
+	if (geteuid() != 0 && geteuid() != user->pw_uid)
+		return bad_option("--user", value, "only root can be someone else");
+	options->drop_user = geteuid() == 0;
+	options->uid = user->pw_uid;
+	options->gid = user->pw_gid;
+	return 0;
+}
+
 static int
 parse_option(int option, const char *value, struct options *options)
 {
 	struct function *function;
 	unsigned long number;
-	char error[256];
 	int ret;
 
 	switch (option) {
@@ -162,20 +213,9 @@ parse_option(int option, const char *value, struct options *options)
 		function->path = value;
 		return 0;
 	case 'd':
-		function = function_for(options, false);
-		if (function == NULL)
-			return bad_option("--device", value,
-				"one --socket for each --device, 16 at most");
-		function->dev = device_create(value, error, sizeof(error));
-		return function->dev != NULL ? 0 : bad_option("--device", value, error);
+		return parse_device(value, options);
 	case 'i':
-		if (options->functions == 0 ||
-				options->function[options->functions - 1].dev == NULL)
-			return bad_option("--inject", value, "comes after the --device it is for");
-		function = &options->function[options->functions - 1];
-		if (device_inject(function->dev, value, error, sizeof(error)) != 0)
-			return bad_option("--inject", value, error);
-		return 0;
+		return parse_inject(value, options);
 	case 'c':
 		ret = parse_number("--cpu", value, 1u << 16, "takes the number of a CPU", &number);
 		if (ret == 0)
@@ -189,6 +229,10 @@ parse_option(int option, const char *value, struct options *options)
 		if (ret == 0)
 			options->latency = number;
 		return ret;
+	case 'm':
+		return parse_size("--max-memory", value, &options->max_memory);
+	case 'u':
+		return parse_user(value, options);
 	case 'v':
 		options->verbose = true;
 		return 0;
@@ -208,6 +252,8 @@ parse_options(int argc, char **argv, struct options *options)
 		{"cpu", required_argument, NULL, 'c'},
 		{"idle", required_argument, NULL, 'I'},
 		{"latency", required_argument, NULL, 'l'},
+		{"max-memory", required_argument, NULL, 'm'},
+		{"user", required_argument, NULL, 'u'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -225,7 +271,7 @@ parse_options(int argc, char **argv, struct options *options)
 	if (optind < argc)
 		return bad_option("argument", argv[optind], "is not known");
 	last = options->functions == 0 ? NULL : &options->function[options->functions - 1];
-	if (last == NULL || last->path == NULL || last->dev == NULL) {
+	if (last == NULL || last->path == NULL || last->device == NULL) {
 		fprintf(stderr, "dma-deviced: needs %s; see --help\n",
 			last == NULL ? "--socket and --device" :
 			last->path == NULL ? "a --socket for the --device" :
@@ -237,102 +283,82 @@ parse_options(int argc, char **argv, struct options *options)
 
 /* Running */
 
-static void *
-serve(void *opaque)
-{
-	struct function *function = opaque;
-
-	function->status = vfiou_server_run(function->server, function->stop_fd);
-	if (function->status != 0) {
-		log_line(function, strerror(-function->status));
-		kill(getpid(), SIGTERM); /* and the others with it */
-	}
-	return NULL;
-}
-
+/* What would fail in each session had better fail now. */
 static int
-start(struct function *function, const struct options *options, int stop_fd)
+try_engine(const struct options *options)
 {
-	const struct vfiou_server_config config = {
-		.path = function->path,
-		.dev = function->dev,
-		.verbose = options->verbose,
-		.log = log_line,
-		.opaque = function,
-	};
-	int ret;
+	struct dm_engine *engine;
+	int ret = dm_engine_get(options->cpu, options->idle, &engine);
 
-	function->stop_fd = stop_fd;
-	ret = dm_engine_get(options->cpu, options->idle, &function->engine);
-	if (ret == 0) {
-		dm_engine_set_latency(function->engine, options->latency);
-		ret = dm_engine_attach(function->engine, function->dev);
-	}
-	if (ret != 0) {
+	if (ret == 0)
+		dm_engine_put(engine);
+	else
 		fprintf(stderr, "dma-deviced: --cpu %d: no engine can run there: %s\n",
 			options->cpu, strerror(-ret));
-		return ret;
-	}
-	ret = vfiou_server_create(&config, &function->server);
-	if (ret != 0)
-		return ret;
-	ret = -pthread_create(&function->thread, NULL, serve, function);
-	function->running = ret == 0;
-	if (ret == 0)
-		log_line(function, "listening");
 	return ret;
 }
 
 static int
-finish(struct function *function)
+prepare(struct options *options)
 {
-	int status = 0;
+	struct log_budget *log;
+	unsigned int i;
+	int ret;
 
-	if (function->running) {
-		pthread_join(function->thread, NULL);
-		status = function->status;
+	ret = try_engine(options);
+	if (ret != 0)
+		return ret;
+	if (geteuid() == 0 && !options->drop_user) {
+		ret = parse_user(DEFAULT_USER, options);
+		if (ret != 0)
+			return ret;
 	}
-	vfiou_server_destroy(function->server);
-	if (function->engine != NULL) {
-		dm_engine_detach(function->engine, function->dev);
-		dm_engine_put(function->engine);
+	log = mmap(NULL, sizeof(*log) * MAX_FUNCTIONS, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (log == MAP_FAILED)
+		return -errno;
+	for (i = 0; i < options->functions; i++) {
+		options->function[i].log = &log[i];
+		options->function[i].verbose = options->verbose;
 	}
-	dm_device_destroy(function->dev);
-	return status;
+	for (i = 0; i < options->functions && ret == 0; i++)
+		ret = function_listen(&options->function[i]);
+	return ret;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct options options = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP};
-	int ret, stop_fd, signal_number;
-	sigset_t ending;
+	struct options options = {
+		.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP, .max_memory = 1ull << 40};
+	sigset_t signals;
 	unsigned int i;
+	int ret;
 
-	/* Blocked here, so in all threads; waited for below. */
-	sigemptyset(&ending);
-	sigaddset(&ending, SIGINT);
-	sigaddset(&ending, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &ending, NULL);
-	vfiou_dma_guard();
-	stop_fd = eventfd(0, EFD_CLOEXEC);
+	for (i = 0; i < MAX_FUNCTIONS; i++) {
+		options.function[i].listen_fd = -1;
+		options.function[i].client_fd = -1;
+		options.function[i].waiting_fd = -1;
+	}
+	/* Who reads the log may go before us. */
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 
 	ret = parse_options(argc, argv, &options);
-	if (ret == 1)
+	if (ret == 1) {
 		print_help("dma-deviced");
-	for (i = 0; i < options.functions && ret == 0; i++)
-		ret = start(&options.function[i], &options, stop_fd);
-	if (ret == 0) {
-		sigwait(&ending, &signal_number);
-		fprintf(stderr, "dma-deviced: %s: ending\n", strsignal(signal_number));
+		return EXIT_SUCCESS;
 	}
-	eventfd_write(stop_fd, 1);
-	for (i = 0; i < options.functions; i++) {
-		int status = finish(&options.function[i]);
-
-		if (ret == 0)
-			ret = status;
-	}
-	close(stop_fd);
+	if (ret == 0)
+		ret = prepare(&options);
+	if (ret == 0)
+		ret = supervise(&options, &signals);
+	for (i = 0; i < options.functions; i++)
+		function_unlisten(&options.function[i]);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "dm_cbdma_impl.h"
+#include "dm_guard.h"
 
 #define CHANCTRL_WRITABLE                                                                          \
 	(CBDMA_CHANCTRL_DESC_ADDR_SNOOP | CBDMA_CHANCTRL_ERR_INT_EN |                              \
@@ -122,6 +123,19 @@ cbdma_interrupt(struct dm_cbdma *cb, struct cbdma_channel *ch)
 	cbdma_deliver(cb);
 }
 
+/* @return whether the memory is there. */
+static bool __attribute__((noinline))
+store_guarded(uint64_t *at, uint64_t word)
+{
+	struct dm_guard guard;
+
+	if (dm_guard_set(&guard))
+		return false;
+	__atomic_store_n(at, word, __ATOMIC_RELEASE);
+	dm_guard_clear();
+	return true;
+}
+
 bool
 cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint64_t word)
 {
@@ -135,6 +149,8 @@ cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint
 	if (va == NULL || len < sizeof(word))
 		return false;
 	/* What it announces was written before it: data, and the state that a register read shows. */
+	if (dm_guard_enabled)
+		return store_guarded((uint64_t *)va, word);
 	__atomic_store_n((uint64_t *)va, word, __ATOMIC_RELEASE);
 	return true;
 }

@@ -3,6 +3,7 @@
  */
 
 #include "dm_cbdma_impl.h"
+#include "dm_guard.h"
 
 /*
  * The descriptor engine. Works in batches, in three stages, so that the memory accesses of many
@@ -42,12 +43,14 @@ struct batch {
 	struct dm_op op[BATCH];
 	unsigned int ops;
 	unsigned int descs; /**< fetched and good; null descriptors make no op */
+	uint32_t nulls;	    /**< bit n: descriptor n is such a one */
 	uint32_t fences;    /**< bit n: a fence lies behind op n - 1 */
 	uint32_t controls;  /**< control words of all, or'ed */
 	uint64_t bytes;	    /**< to be copied or filled */
 	uint64_t last;	    /**< address of the last one */
 	uint64_t marked;    /**< address of the last one with CBDMA_DESC_COMPLETION; 0: none */
 	uint32_t chanerr;   /**< why the one behind the last cannot be run; 0: it was not tried */
+	volatile bool copying; /**< stage 2 has begun */
 	bool split;	    /**< holds but one descriptor, and its data lies in several pieces */
 	struct {
 		uint64_t src; /**< address; of a fill, the pattern */
@@ -234,7 +237,7 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	unsigned int n = 0;
 
 	b->ops = 0;
-	b->fences = b->controls = 0;
+	b->fences = b->controls = b->nulls = 0;
 	b->bytes = 0;
 	b->marked = 0;
 	b->split = false;
@@ -248,6 +251,8 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 		if (n + FETCH_AHEAD < known)
 			__builtin_prefetch((const void *)(desc + FETCH_AHEAD));
 		if (!decode_fast(cb, b, slow, max_size, d)) {
+			unsigned int ops = b->ops;
+
 			ch->started = true;
 			ch->cdar = addr;
 			b->chanerr = decode(cb, ch, b, d);
@@ -259,6 +264,8 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 				ch->cdar = b->last;
 				break;
 			}
+			if (b->ops == ops && !b->split)
+				b->nulls |= 1u << n;
 		}
 		b->last = addr;
 		n++;
@@ -330,11 +337,12 @@ copy_reordered(struct dm_cbdma *cb, const struct batch *b)
 	}
 }
 
-/* Stage 3. */
-static void
+/* Stage 3. @return a CHANERR bit; 0: the completion word could be written. */
+static uint32_t
 complete(struct dm_cbdma *cb, struct cbdma_channel *ch, const struct batch *b)
 {
 	uint64_t state = CBDMA_CHANSTS_ACTIVE;
+	uint32_t chanerr = 0;
 
 	ch->completed = b->last;
 	__atomic_store_n(&ch->ran, (uint16_t)(ch->ran + b->descs), __ATOMIC_RELAXED);
@@ -345,14 +353,16 @@ complete(struct dm_cbdma *cb, struct cbdma_channel *ch, const struct batch *b)
 	if (b->marked != 0 && __builtin_expect(
 			ch->fault.kind == DM_CBDMA_FAULT_COMPLETION && ch->fault.at == 0, 0))
 		ch->fault.kind = DM_CBDMA_FAULT_NONE;
-	else if (b->marked != 0)
-		cbdma_write_completion(cb, ch, b->marked | state);
+	/* That there is a place for it has been checked, that it is still there has not. */
+	else if (b->marked != 0 && !cbdma_write_completion(cb, ch, b->marked | state))
+		chanerr = CBDMA_CHANERR_CMPADDERR;
 	if (b->controls & CBDMA_DESC_INT_EN)
 		cbdma_interrupt(cb, ch);
 	if (__builtin_expect(ch->fault.kind != DM_CBDMA_FAULT_NONE, 0)) {
 		ch->fault.at -= ch->fault.at < b->descs ? ch->fault.at : b->descs;
 		cbdma_strike(cb, ch);
 	}
+	return chanerr;
 }
 
 /* How many of want descriptors can be fetched before a fault strikes; 1 when it strikes at that one. */
@@ -378,15 +388,118 @@ lose_doorbell(struct cbdma_channel *ch)
 	ch->fault.kind = DM_CBDMA_FAULT_NONE;
 }
 
+/* Stage 1, and 2 unless fetch_only. */
+static void
+run_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
+		unsigned int known, bool fetch_only)
+{
+	b->copying = false;
+	fetch(cb, ch, b, want, known);
+	if (__builtin_expect(ch->fault.kind == DM_CBDMA_FAULT_FAIL && ch->fault.at == 0 &&
+					    b->chanerr == 0, 0)) {
+		b->chanerr = ch->fault.chanerr;
+		b->descs = 0;
+		ch->fault.kind = DM_CBDMA_FAULT_NONE;
+	}
+	if (b->descs == 0 || fetch_only)
+		return;
+	b->copying = true;
+	if (b->split)
+		copy_split(cb, b);
+	else if (cb->config.reorder)
+		copy_reordered(cb, b);
+	else
+		dm_copier_run(&cb->copier, b->op, b->ops, b->bytes);
+}
+
+/* The same, with memory that may be gone. @return 0; or the address that nothing is at. */
+static uintptr_t __attribute__((noinline))
+try_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
+		unsigned int known, bool fetch_only)
+{
+	struct dm_guard guard;
+
+	if (dm_guard_set(&guard))
+		return guard.address;
+	run_batch(cb, ch, b, want, known, fetch_only);
+	dm_guard_clear();
+	return 0;
+}
+
+static bool
+holds(const uint8_t *start, uint64_t len, uintptr_t address)
+{
+	return address - (uintptr_t)start < len;
+}
+
+/* Descriptors of a batch that have been copied when there was nothing at an address: those before the
+ * first that goes there; when they are run last to first, those before the fence before it.
+ */
+static unsigned int
+count_copied(const struct dm_cbdma *cb, const struct batch *b, uintptr_t gone, uint32_t *chanerr)
+{
+	unsigned int op, desc = 0, copied = 0;
+
+	*chanerr = CBDMA_CHANERR_RDERR;
+	for (op = 0; op < b->ops; op++, desc++) {
+		const struct dm_op *o = &b->op[op];
+
+		while (b->nulls & (1u << desc))
+			desc++;
+		if (!cb->config.reorder || (b->fences & (1u << op)) != 0)
+			copied = desc;
+		if (holds(o->dst, o->len, gone))
+			*chanerr = CBDMA_CHANERR_WDERR;
+		if (holds(o->dst, o->len, gone) || (!o->fill && holds(o->src, o->len, gone)))
+			return copied;
+	}
+	return 0;
+}
+
+/* A batch that needs memory that is gone. One of several descriptors is cut down to those that have
+ * been run, and the next are tried one by one; a single one has failed.
+ *
+ * @param started, cdar
+ *   Where the channel was before the batch.
+ */
+static void
+cut_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
+		bool started, uint64_t cdar, uintptr_t gone)
+{
+	uint32_t chanerr = started ? CBDMA_CHANERR_NDADDERR : CBDMA_CHANERR_CHADDERR;
+	unsigned int copied = 0;
+
+	if (b->copying)
+		copied = count_copied(cb, b, gone, &chanerr);
+	if (want == 1 && b->copying) {
+		started = true;
+		cdar = b->last;
+	}
+	ch->started = started;
+	ch->cdar = cdar;
+	b->descs = 0;
+	b->bytes = 0;
+	b->chanerr = want == 1 ? chanerr : 0;
+	if (copied > 0 && try_batch(cb, ch, b, copied, copied, true) != 0)
+		b->descs = 0;
+	/* Stores past the caches of the copies that were cut short come before a completion that tells of
+	 * them. A fence that TSan knows.
+	 */
+	__atomic_exchange_n(&b->bytes, b->bytes, __ATOMIC_SEQ_CST);
+}
+
 static unsigned int
 run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 {
-	unsigned int done = 0;
+	unsigned int done = 0, limit = BATCH;
 	uint64_t bytes = 0;
 	struct batch b;
 
 	while (done < max && bytes < DM_BURST_BYTES && ch->runnable) {
+		const bool started = ch->started;
+		const uint64_t cdar = ch->cdar;
 		unsigned int known = cbdma_known(ch), want;
+		uintptr_t gone = 0;
 
 		if (known == 0) {
 			__atomic_store_n(&ch->seen, cbdma_dmacount(ch), __ATOMIC_RELAXED);
@@ -400,21 +513,17 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 			continue;
 		}
 		want = known < max - done ? known : max - done;
-		fetch(cb, ch, &b, limit_to_fault(ch, want < BATCH ? want : BATCH), known);
-		if (__builtin_expect(ch->fault.kind == DM_CBDMA_FAULT_FAIL && ch->fault.at == 0 &&
-						    b.chanerr == 0, 0)) {
-			b.chanerr = ch->fault.chanerr;
-			b.descs = 0;
-			ch->fault.kind = DM_CBDMA_FAULT_NONE;
+		want = limit_to_fault(ch, want < limit ? want : limit);
+		if (dm_guard_enabled)
+			gone = try_batch(cb, ch, &b, want, known, false);
+		else
+			run_batch(cb, ch, &b, want, known, false);
+		if (__builtin_expect(gone != 0, 0)) {
+			cut_batch(cb, ch, &b, want, started, cdar, gone);
+			limit = 1;
 		}
 		if (b.descs > 0) {
-			if (b.split)
-				copy_split(cb, &b);
-			else if (cb->config.reorder)
-				copy_reordered(cb, &b);
-			else
-				dm_copier_run(&cb->copier, b.op, b.ops, b.bytes);
-			complete(cb, ch, &b);
+			b.chanerr |= complete(cb, ch, &b);
 			done += b.descs;
 			bytes += b.bytes;
 		}

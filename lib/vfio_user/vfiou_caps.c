@@ -18,6 +18,8 @@
 #define MAX_DEPTH 8
 #define MAX_PATH  64 /* longer ones are nobody's */
 
+#define MAX_MSG_FDS 1024 /* as libvfio-user has it */
+
 struct parser {
 	const char *at; /**< NUL-terminated */
 	struct vfiou_caps *caps;
@@ -80,6 +82,8 @@ number_of(struct parser *p)
 		return &p->caps->max_dma_maps;
 	if (strcmp(name, "pgsizes/") == 0)
 		return &p->caps->pgsizes;
+	if (strcmp(name, "migration/pgsize/") == 0)
+		return &p->caps->migration_pgsize;
 	return NULL;
 }
 
@@ -215,6 +219,15 @@ parse_list(struct parser *p, char end, bool (*item)(struct parser *p))
 	return true;
 }
 
+/* Whether nothing but an object may stand here. */
+static bool
+is_object(const struct parser *p)
+{
+	return strcmp(p->path, "capabilities/") == 0 ||
+		strcmp(p->path, "capabilities/migration/") == 0 ||
+		strcmp(p->path, "capabilities/twin_socket/") == 0;
+}
+
 static bool
 parse_value(struct parser *p)
 {
@@ -222,6 +235,8 @@ parse_value(struct parser *p)
 	size_t len;
 
 	skip_space(p);
+	if (*p->at != '{' && is_object(p))
+		return false;
 	switch (*p->at) {
 	case '{':
 		return parse_list(p, '}', parse_member);
@@ -258,7 +273,10 @@ vfiou_caps_parse(const char *text, size_t size, struct vfiou_caps *caps)
 	if (*p.at != '{' || !parse_value(&p))
 		return -EINVAL;
 	skip_space(&p);
-	return *p.at == '\0' ? 0 : -EINVAL;
+	if (*p.at != '\0' || caps->max_msg_fds > MAX_MSG_FDS ||
+			(caps->migration_pgsize & (caps->migration_pgsize - 1)) != 0)
+		return -EINVAL;
+	return 0;
 }
 
 size_t

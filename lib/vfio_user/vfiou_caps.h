@@ -20,6 +20,7 @@ struct vfiou_caps {
 	uint64_t max_data_xfer_size;
 	uint64_t max_dma_maps;
 	uint64_t pgsizes;
+	uint64_t migration_pgsize;
 	bool write_multiple;
 	bool twin_socket;
 };
@@ -29,7 +30,7 @@ struct vfiou_caps {
  *
  * @param text
  *   size bytes, the last of which has to be NUL; size 0: no text.
- * @return 0; -EINVAL: the text is no JSON, or a capability has a value of the wrong kind.
+ * @return 0; -EINVAL: the text is no JSON, or a capability has a value that it cannot have.
  */
 int vfiou_caps_parse(const char *text, size_t size, struct vfiou_caps *caps);
 

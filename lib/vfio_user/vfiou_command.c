@@ -37,7 +37,6 @@ get_version(struct vfiou_server *server, struct vfiou_reply *reply, const char *
 		.max_msg_fds = VFIOU_MAX_FDS,
 		.max_data_xfer_size = VFIOU_DEFAULT_XFER,
 		.max_dma_maps = VFIOU_MAX_MAPS,
-		.pgsizes = VFIOU_PAGE_SIZE,
 	};
 
 	if (server->negotiated)
@@ -45,12 +44,14 @@ get_version(struct vfiou_server *server, struct vfiou_reply *reply, const char *
 	if (payload_len(server) < sizeof(*version))
 		return fail(what, -EINVAL, "it is too short");
 	if (version->major != VFIOU_MAJOR)
-		return fail(what, -ENOTSUP, "its major version is not 0");
+		return fail(what, -EINVAL, "its major version is not 0");
 	if (vfiou_caps_parse(version->json, payload_len(server) - sizeof(*version),
 			&server->caps) != 0)
 		return fail(what, -EINVAL, "its capabilities cannot be read");
-	if ((server->caps.pgsizes & VFIOU_PAGE_SIZE) == 0)
-		return fail(what, -EINVAL, "it does without pages of 4 KB");
+	/* All that pages can be will do: what is mapped need not even be a multiple of them. */
+	caps.pgsizes = server->caps.pgsizes & -(uint64_t)VFIOU_PAGE_SIZE;
+	if (caps.pgsizes == 0)
+		return fail(what, -EINVAL, "it has no pages of 4 KB or more");
 
 	/* No more than the client offers. */
 	caps.write_multiple = server->caps.write_multiple;
@@ -68,12 +69,10 @@ dma_map(struct vfiou_server *server, struct vfiou_reply *reply, const char **wha
 	int ret;
 
 	(void)reply;
-	if (payload_len(server) != sizeof(map))
-		return fail(what, -EINVAL, "its size is wrong");
-	if (server->msg.num_fds > 1)
-		return fail(what, -EINVAL, "it takes one file");
+	if (payload_len(server) < sizeof(map))
+		return fail(what, -EINVAL, "it is too short");
 	memcpy(&map, payload(server), sizeof(map));
-	ret = vfiou_dma_map(&server->dma, &map, server->msg.num_fds == 1 ? server->msg.fds[0] : -1);
+	ret = vfiou_dma_map(&server->dma, &map, server->msg.num_fds > 0 ? server->msg.fds[0] : -1);
 	if (ret == -EINVAL)
 		return fail(what, ret, "range, flags or file are wrong");
 	return ret == 0 ? 0 : fail(what, ret, "the memory cannot be mapped");
@@ -85,8 +84,8 @@ dma_unmap(struct vfiou_server *server, struct vfiou_reply *reply, const char **w
 	struct vfiou_dma_unmap unmap;
 	int ret;
 
-	if (payload_len(server) != sizeof(unmap))
-		return fail(what, -EINVAL, "its size is wrong");
+	if (payload_len(server) < sizeof(unmap))
+		return fail(what, -EINVAL, "it is too short");
 	memcpy(&unmap, payload(server), sizeof(unmap));
 	ret = vfiou_dma_unmap(&server->dma, &unmap);
 	/* Not worth a line in the log: QEMU does this whenever a guest clears its IOMMU. */
@@ -105,7 +104,7 @@ get_info(struct vfiou_server *server, struct vfiou_reply *reply, const char **wh
 	const struct vfiou_device_info *info = payload(server);
 	struct vfiou_device_info *answer = (void *)reply->data;
 
-	if (payload_len(server) != sizeof(*info) || info->argsz < sizeof(*info))
+	if (payload_len(server) < sizeof(*info) || info->argsz < sizeof(*info))
 		return fail(what, -EINVAL, "its size is wrong");
 	*answer = (struct vfiou_device_info){
 		.argsz = sizeof(*answer),
@@ -132,7 +131,7 @@ get_region_info(struct vfiou_server *server, struct vfiou_reply *reply, const ch
 	const struct vfio_region_info *info = payload(server);
 	struct vfio_region_info *answer = (void *)reply->data;
 
-	if (payload_len(server) != sizeof(*info) || info->argsz < sizeof(*info))
+	if (payload_len(server) < sizeof(*info) || info->argsz < sizeof(*info))
 		return fail(what, -EINVAL, "its size is wrong");
 	if (info->index >= VFIO_PCI_NUM_REGIONS)
 		return fail(what, -EINVAL, "there is no such region");
@@ -143,10 +142,30 @@ get_region_info(struct vfiou_server *server, struct vfiou_reply *reply, const ch
 	};
 	if (answer->size > 0)
 		answer->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
-	if (info->index < DM_PCI_BARS && server->pci.function->bar[info->index].memory != NULL) {
+	if (info->index < DM_PCI_BARS && server->pci.function->bar[info->index].memory != NULL &&
+			server->caps.max_msg_fds > 0) {
 		answer->flags |= VFIO_REGION_INFO_FLAG_MMAP;
 		reply->fd = server->pci.function->bar[info->index].fd;
 	}
+	reply->len = sizeof(*answer);
+	return 0;
+}
+
+/* None: an event says that a register was written, and not what; the doorbells count. */
+static int
+get_region_io_fds(struct vfiou_server *server, struct vfiou_reply *reply, const char **what)
+{
+	const struct vfiou_region_io_fds *fds = payload(server);
+	struct vfiou_region_io_fds *answer = (void *)reply->data;
+
+	if (payload_len(server) < sizeof(*fds) || fds->argsz < sizeof(*fds) ||
+			fds->argsz > VFIOU_DEFAULT_XFER)
+		return fail(what, -EINVAL, "its size is wrong");
+	if (fds->flags != 0 || fds->count != 0)
+		return fail(what, -EINVAL, "it has flags or a count");
+	if (fds->index >= VFIO_PCI_NUM_REGIONS || region_size(server, fds->index) == 0)
+		return fail(what, -EINVAL, "there is no such region");
+	*answer = (struct vfiou_region_io_fds){.argsz = sizeof(*answer), .index = fds->index};
 	reply->len = sizeof(*answer);
 	return 0;
 }
@@ -171,7 +190,7 @@ get_irq_info(struct vfiou_server *server, struct vfiou_reply *reply, const char 
 	const struct vfio_irq_info *info = payload(server);
 	struct vfio_irq_info *answer = (void *)reply->data;
 
-	if (payload_len(server) != sizeof(*info) || info->argsz < sizeof(*info))
+	if (payload_len(server) < sizeof(*info) || info->argsz < sizeof(*info))
 		return fail(what, -EINVAL, "its size is wrong");
 	if (info->index >= VFIO_PCI_NUM_IRQS)
 		return fail(what, -EINVAL, "there is no such kind of interrupt");
@@ -208,7 +227,7 @@ set_irq(struct vfiou_server *server, uint32_t index, uint32_t vector, uint32_t a
 	} else if (is_eventfd) {
 		vfiou_irq_set_msix(&server->irq, vector, vfiou_msg_take_fd(&server->msg));
 	} else {
-		vfiou_irq_raise(&server->irq, vector); /* as a test, by the client */
+		vfiou_irq_trigger(&server->irq, pin, vector);
 	}
 }
 
@@ -231,7 +250,9 @@ check_irq_set(const struct vfiou_server *server, const struct vfio_irq_set *set)
 		return "it has not one action";
 	if (set->start >= count || set->count > count - set->start)
 		return "there are no such interrupts";
-	if (set->argsz < sizeof(*set) || payload_len(server) - sizeof(*set) != bytes)
+	if (set->argsz < sizeof(*set) + bytes ||
+			(data == VFIO_IRQ_SET_DATA_BOOL &&
+					payload_len(server) - sizeof(*set) != bytes))
 		return "its size is wrong";
 	if (set->count == 0 && (set->start != 0 || data != VFIO_IRQ_SET_DATA_NONE ||
 					action != VFIO_IRQ_SET_ACTION_TRIGGER))
@@ -283,9 +304,9 @@ check_access(const struct vfiou_server *server, uint64_t offset, uint32_t region
 {
 	uint64_t size = region < VFIO_PCI_NUM_REGIONS ? region_size(server, region) : 0;
 
-	if (size == 0)
+	if (region >= VFIO_PCI_NUM_REGIONS || (size == 0 && count != 0))
 		return "there is no such region";
-	if (count == 0 || offset > size || count > size - offset)
+	if (offset > size || count > size - offset)
 		return "it reaches out of the region";
 	return NULL;
 }
@@ -296,13 +317,15 @@ region_read(struct vfiou_server *server, struct vfiou_reply *reply, const char *
 	const struct vfiou_region_access *access = payload(server);
 	struct vfiou_region_access *answer = (void *)reply->data;
 
-	if (payload_len(server) != sizeof(*access))
-		return fail(what, -EINVAL, "its size is wrong");
+	if (payload_len(server) < sizeof(*access))
+		return fail(what, -EINVAL, "it is too short");
 	if (access->count > server->caps.max_data_xfer_size || access->count > VFIOU_DEFAULT_XFER)
 		return fail(what, -EINVAL, "it is about more than one message may carry");
 	*what = check_access(server, access->offset, access->region, access->count);
 	if (*what != NULL)
 		return -EINVAL;
+	if (access->count == 0) /* nothing for an answer, as of libvfio-user */
+		return 0;
 	*answer = *access;
 	if (access->region == VFIO_PCI_CONFIG_REGION_INDEX)
 		vfiou_pci_config_read(&server->pci, access->offset, answer->data, access->count);
@@ -334,6 +357,8 @@ region_write(struct vfiou_server *server, struct vfiou_reply *reply, const char 
 	*what = check_access(server, access->offset, access->region, access->count);
 	if (*what != NULL)
 		return -EINVAL;
+	if (access->count == 0)
+		return 0;
 	write_region(server, access->offset, access->region, access->data, access->count);
 	memcpy(reply->data, access, sizeof(*access));
 	reply->len = sizeof(*access);
@@ -360,8 +385,8 @@ region_write_multi(struct vfiou_server *server, struct vfiou_reply *reply, const
 	for (i = 0; i < count; i++) {
 		memcpy(&w, at + i * sizeof(w), sizeof(w));
 		*what = check_access(server, w.offset, w.region, w.count);
-		if (*what == NULL && w.count > sizeof(w.data))
-			*what = "one of its writes is too long";
+		if (*what == NULL && (w.count == 0 || w.count > sizeof(w.data)))
+			*what = "one of its writes is too short or too long";
 		if (*what != NULL)
 			return -EINVAL;
 	}
@@ -378,8 +403,7 @@ static int
 device_reset(struct vfiou_server *server, struct vfiou_reply *reply, const char **what)
 {
 	(void)reply;
-	if (payload_len(server) != 0)
-		return fail(what, -EINVAL, "its size is wrong");
+	(void)what;
 	vfiou_pci_reset(&server->pci);
 	return 0;
 }
@@ -387,25 +411,24 @@ device_reset(struct vfiou_server *server, struct vfiou_reply *reply, const char 
 static const struct {
 	const char *name;
 	int (*execute)(struct vfiou_server *server, struct vfiou_reply *reply, const char **what);
-	bool takes_fds;
 } commands[] = {
-	[VFIOU_VERSION] = {"VERSION", get_version, false},
-	[VFIOU_DMA_MAP] = {"DMA_MAP", dma_map, true},
-	[VFIOU_DMA_UNMAP] = {"DMA_UNMAP", dma_unmap, false},
-	[VFIOU_DEVICE_GET_INFO] = {"DEVICE_GET_INFO", get_info, false},
-	[VFIOU_DEVICE_GET_REGION_INFO] = {"DEVICE_GET_REGION_INFO", get_region_info, false},
-	[VFIOU_DEVICE_GET_REGION_IO_FDS] = {"DEVICE_GET_REGION_IO_FDS", NULL, false},
-	[VFIOU_DEVICE_GET_IRQ_INFO] = {"DEVICE_GET_IRQ_INFO", get_irq_info, false},
-	[VFIOU_DEVICE_SET_IRQS] = {"DEVICE_SET_IRQS", set_irqs, true},
-	[VFIOU_REGION_READ] = {"REGION_READ", region_read, false},
-	[VFIOU_REGION_WRITE] = {"REGION_WRITE", region_write, false},
-	[VFIOU_DMA_READ] = {"DMA_READ", NULL, false},
-	[VFIOU_DMA_WRITE] = {"DMA_WRITE", NULL, false},
-	[VFIOU_DEVICE_RESET] = {"DEVICE_RESET", device_reset, false},
-	[VFIOU_REGION_WRITE_MULTI] = {"REGION_WRITE_MULTI", region_write_multi, false},
-	[VFIOU_DEVICE_FEATURE] = {"DEVICE_FEATURE", NULL, false},
-	[VFIOU_MIG_DATA_READ] = {"MIG_DATA_READ", NULL, false},
-	[VFIOU_MIG_DATA_WRITE] = {"MIG_DATA_WRITE", NULL, false},
+	[VFIOU_VERSION] = {"VERSION", get_version},
+	[VFIOU_DMA_MAP] = {"DMA_MAP", dma_map},
+	[VFIOU_DMA_UNMAP] = {"DMA_UNMAP", dma_unmap},
+	[VFIOU_DEVICE_GET_INFO] = {"DEVICE_GET_INFO", get_info},
+	[VFIOU_DEVICE_GET_REGION_INFO] = {"DEVICE_GET_REGION_INFO", get_region_info},
+	[VFIOU_DEVICE_GET_REGION_IO_FDS] = {"DEVICE_GET_REGION_IO_FDS", get_region_io_fds},
+	[VFIOU_DEVICE_GET_IRQ_INFO] = {"DEVICE_GET_IRQ_INFO", get_irq_info},
+	[VFIOU_DEVICE_SET_IRQS] = {"DEVICE_SET_IRQS", set_irqs},
+	[VFIOU_REGION_READ] = {"REGION_READ", region_read},
+	[VFIOU_REGION_WRITE] = {"REGION_WRITE", region_write},
+	[VFIOU_DMA_READ] = {"DMA_READ", NULL},
+	[VFIOU_DMA_WRITE] = {"DMA_WRITE", NULL},
+	[VFIOU_DEVICE_RESET] = {"DEVICE_RESET", device_reset},
+	[VFIOU_REGION_WRITE_MULTI] = {"REGION_WRITE_MULTI", region_write_multi},
+	[VFIOU_DEVICE_FEATURE] = {"DEVICE_FEATURE", NULL},
+	[VFIOU_MIG_DATA_READ] = {"MIG_DATA_READ", NULL},
+	[VFIOU_MIG_DATA_WRITE] = {"MIG_DATA_WRITE", NULL},
 };
 
 #define NUM_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -423,13 +446,13 @@ vfiou_command_execute(struct vfiou_server *server, struct vfiou_reply *reply, co
 	const unsigned int command = server->msg.header.command;
 
 	*what = NULL;
-	if (command >= NUM_COMMANDS || commands[command].execute == NULL)
+	if (command >= NUM_COMMANDS || commands[command].name == NULL)
+		return fail(what, -EINVAL, "there is no such command");
+	if (commands[command].execute == NULL)
 		return fail(what, -ENOTSUP, "it is not supported");
 	if (!server->negotiated && command != VFIOU_VERSION)
 		return fail(what, -EINVAL, "no version has been agreed on");
 	if (server->msg.too_many_fds)
 		return fail(what, -EINVAL, "it brings too many files");
-	if (server->msg.num_fds != 0 && !commands[command].takes_fds)
-		return fail(what, -EINVAL, "it takes no files");
 	return commands[command].execute(server, reply, what);
 }

@@ -3,8 +3,7 @@
  */
 
 #include <errno.h>
-#include <linux/magic.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,10 +14,11 @@
 #include "vfiou_dma.h"
 
 void
-vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev)
+vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev, uint64_t max_bytes)
 {
 	memset(dma, 0, sizeof(*dma));
 	dma->dev = dev;
+	dma->max_bytes = max_bytes == 0 ? UINT64_MAX : max_bytes;
 }
 
 /* Index of the first region whose last byte is at address or above; count when there is none. */
@@ -57,42 +57,77 @@ reserve_region(struct vfiou_dma *dma)
 	return 0;
 }
 
-/* The file may be shorter tomorrow (vfiou_dma_guard()), but not from the start. Only regular files,
- * which shared memory is too: mapping a device could do anything. Not of a file system that is some
- * process's, which could keep the thread that runs the device waiting for a page.
+/* The size of the file's pages, huge ones perhaps. Only of tmpfs and hugetlbfs, which memfd_create()'s
+ * are too, and which alone have seals: asking other file systems, mapping their files and touching the
+ * pages can block for as long as whoever runs them likes (FUSE).
  */
 static int
-map_file(const struct vfiou_dma_map *map, int fd, uint8_t **va)
+check_file(const struct vfiou_dma_map *map, int fd, uint64_t *page)
 {
-	int prot = PROT_READ;
 	struct statfs fs;
 	struct stat st;
-	void *mem;
 
+	if (fcntl(fd, F_GET_SEALS) < 0)
+		return -EINVAL;
 	if (fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size < 0 || fs.f_type == FUSE_SUPER_MAGIC)
+	/* It may be shorter tomorrow (dm_guard.h), but not from the start. */
+	if (!S_ISREG(st.st_mode) || st.st_size < 0 || map->offset > (uint64_t)st.st_size ||
+			map->size > st.st_size - map->offset)
 		return -EINVAL;
-	if (map->offset > (uint64_t)st.st_size || map->size > st.st_size - map->offset)
-		return -EINVAL;
-	if (map->flags & VFIOU_DMA_WRITEABLE)
-		prot |= PROT_WRITE;
-	mem = mmap(NULL, map->size, prot, MAP_SHARED | MAP_NORESERVE, fd, map->offset);
-	if (mem == MAP_FAILED)
-		return -errno;
-	*va = mem;
+	*page = fs.f_bsize;
 	return 0;
 }
 
-static bool
-bad_map(const struct vfiou_dma_map *map)
+/* Whole pages are mapped and, since munmap() of a part of a huge one fails, unmapped. */
+static int
+map_file(const struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd,
+		struct vfiou_dma_region *region)
 {
-	const uint32_t known = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE;
+	int prot = map->flags & VFIOU_DMA_WRITEABLE ? PROT_READ | PROT_WRITE : PROT_READ;
+	uint64_t page = 0, start, bytes;
+	uint8_t *mem;
+	int ret;
 
-	return map->argsz < sizeof(*map) || (map->flags & ~known) != 0 || map->flags == 0 ||
-		map->size == 0 || map->size > UINT64_MAX - map->address ||
-		map->address % VFIOU_PAGE_SIZE != 0 || map->size % VFIOU_PAGE_SIZE != 0 ||
-		map->offset % VFIOU_PAGE_SIZE != 0;
+	ret = check_file(map, fd, &page);
+	if (ret != 0)
+		return ret;
+	start = map->offset & ~(page - 1);
+	bytes = (map->offset - start + map->size + page - 1) & ~(page - 1);
+	if (bytes > dma->max_bytes - dma->bytes)
+		return -ENOSPC;
+	mem = mmap(NULL, bytes, prot, MAP_SHARED | MAP_NORESERVE, fd, start);
+	if (mem == MAP_FAILED)
+		return -errno;
+	/* A client's memory is no business of who looks at our core dumps. */
+	madvise(mem, bytes, MADV_DONTDUMP);
+	region->va = mem + (map->offset - start);
+	region->mapping = mem;
+	region->bytes = bytes;
+	return 0;
+}
+
+/* Neither addresses nor offsets need be multiples of a page, and the last page of the address space is
+ * one, as libvfio-user has it; what the IOMMU of the device asks of them, it says itself.
+ */
+static bool
+bad_map(const struct vfiou_dma_map *map, int fd)
+{
+	const uint32_t ways = VFIOU_DMA_MMAP | VFIOU_DMA_FILE_IO;
+	const uint32_t known = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE | ways;
+
+	return map->argsz < sizeof(*map) || (map->flags & ~known) != 0 || map->size == 0 ||
+		map->address + (map->size - 1) < map->address ||
+		((map->flags & ways) != 0 && fd < 0);
+}
+
+/* Bytes that the device's IOMMU takes: it has no end behind the last byte of the address space, which
+ * it does without.
+ */
+static uint64_t
+iommu_size(const struct vfiou_dma_region *r)
+{
+	return r->address + r->size == 0 ? r->size - 1 : r->size;
 }
 
 static uint32_t
@@ -109,22 +144,24 @@ vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd)
 	size_t at;
 	int ret;
 
-	if (bad_map(map))
+	if (bad_map(map, fd))
 		return -EINVAL;
+	if (map->size > dma->max_bytes)
+		return -ENOSPC;
 	at = find_region(dma, map->address);
-	if (at < dma->count && dma->region[at].address < map->address + map->size)
+	if (at < dma->count && dma->region[at].address <= map->address + (map->size - 1))
 		return -EEXIST;
 	ret = reserve_region(dma);
 	if (ret != 0)
 		return ret;
-	if (fd >= 0) {
-		ret = map_file(map, fd, &region.va);
+	if (fd >= 0 && perm_of(map->flags) != 0) {
+		ret = map_file(dma, map, fd, &region);
 		if (ret != 0)
 			return ret;
-		ret = dm_device_map(dma->dev, map->address, map->size, region.va,
+		ret = dm_device_map(dma->dev, map->address, iommu_size(&region), region.va,
 				perm_of(map->flags));
 		if (ret != 0) {
-			munmap(region.va, region.size);
+			munmap(region.mapping, region.bytes);
 			return ret;
 		}
 	}
@@ -132,6 +169,7 @@ vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd)
 			(dma->count - at) * sizeof(*dma->region));
 	dma->region[at] = region;
 	dma->count++;
+	dma->bytes += region.bytes;
 	return 0;
 }
 
@@ -148,8 +186,9 @@ drop_regions(struct vfiou_dma *dma, size_t first, size_t n)
 		if (r->va == NULL)
 			continue;
 		/* When this returns the device does not touch it any more. */
-		dm_device_unmap(dma->dev, r->address, r->size);
-		munmap(r->va, r->size);
+		dm_device_unmap(dma->dev, r->address, iommu_size(r));
+		munmap(r->mapping, r->bytes);
+		dma->bytes -= r->bytes;
 	}
 	memmove(&dma->region[first], &dma->region[first + n],
 			(dma->count - first - n) * sizeof(*dma->region));
@@ -162,7 +201,7 @@ vfiou_dma_unmap(struct vfiou_dma *dma, const struct vfiou_dma_unmap *unmap)
 	uint64_t last = unmap->address + (unmap->size - 1);
 	size_t first, n;
 
-	if (unmap->argsz < sizeof(*unmap))
+	if (unmap->argsz < sizeof(*unmap) || unmap->argsz > VFIOU_DEFAULT_XFER)
 		return -EINVAL;
 	if (unmap->flags == VFIOU_DMA_UNMAP_ALL) {
 		if (unmap->address != 0 || unmap->size != 0)
@@ -194,49 +233,4 @@ vfiou_dma_release(struct vfiou_dma *dma)
 	free(dma->region);
 	dma->region = NULL;
 	dma->capacity = 0;
-}
-
-/* Memory of a file that has been made shorter, or that the kernel has no page for. */
-
-static unsigned int guarded;
-
-/* Only mappings of clients' files get here: the other files of the process, its program and its
- * libraries, are as long as ever. Huge pages have to be replaced as a whole.
- */
-static void
-replace_page(int sig, siginfo_t *info, void *context)
-{
-	static const uintptr_t page_size[] = {1u << 12, 1u << 21, 1u << 30};
-	const int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	int saved = errno;
-	unsigned int i;
-
-	(void)context;
-	for (i = 0; info->si_code == BUS_ADRERR && i < 3; i++) {
-		uintptr_t page = (uintptr_t)info->si_addr & ~(page_size[i] - 1);
-
-		if (mmap((void *)page, page_size[i], PROT_READ | PROT_WRITE, flags, -1, 0) !=
-				MAP_FAILED) {
-			__atomic_fetch_add(&guarded, 1, __ATOMIC_RELAXED);
-			errno = saved;
-			return;
-		}
-	}
-	signal(sig, SIG_DFL); /* the access is tried again, and ends the process */
-	errno = saved;
-}
-
-void
-vfiou_dma_guard(void)
-{
-	struct sigaction action = {.sa_sigaction = replace_page, .sa_flags = SA_SIGINFO};
-
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGBUS, &action, NULL);
-}
-
-unsigned int
-vfiou_dma_guarded(void)
-{
-	return __atomic_load_n(&guarded, __ATOMIC_RELAXED);
 }

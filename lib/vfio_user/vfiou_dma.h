@@ -14,15 +14,15 @@
 #include "dm_device.h"
 #include "vfiou_proto.h"
 
-/** A mapping takes one of the kernel's 65530 per process; other functions of the process want
- * some.
- */
+/** A mapping takes one of the kernel's 65530 per process. */
 #define VFIOU_MAX_MAPS 32768
 
 struct vfiou_dma_region {
 	uint64_t address;
 	uint64_t size;
 	uint8_t *va; /**< NULL: the client gave no file, the device cannot reach it */
+	void *mapping;	/**< the pages around it, as mmap() gave them */
+	uint64_t bytes; /**< of them; 0: no file */
 };
 
 struct vfiou_dma {
@@ -30,20 +30,22 @@ struct vfiou_dma {
 	struct vfiou_dma_region *region; /**< disjoint, by ascending address */
 	size_t count;
 	size_t capacity;
+	uint64_t bytes; /**< mapped */
+	uint64_t max_bytes;
 };
 
-void vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev);
+/** @param max_bytes How many may be mapped; 0: no limit. */
+void vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev, uint64_t max_bytes);
 
 /**
  * Map memory.
  *
  * @param fd
- *   Its file, the caller's still; -1: none. Then the range is taken note of, and the device faults
- *   when it accesses it: QEMU maps ranges without a file (firmware, video memory) that no DMA goes
- * to.
- * @return 0; -EINVAL: a field is wrong, the file is none or too small; -EEXIST: overlaps another
- * one;
- *   -ENOSPC: too many; or what mmap() says.
+ *   Its file, the caller's still: of tmpfs or hugetlbfs, or a memfd. -1: none. Then the range is taken
+ *   note of, and the device faults when it accesses it: QEMU maps ranges without a file (firmware,
+ *   video memory) that no DMA goes to.
+ * @return 0; -EINVAL: a field is wrong, the file is none of those or too small; -EEXIST: overlaps
+ *   another one; -ENOSPC: too many, or more bytes than the client may map; or what mmap() says.
  */
 int vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd);
 
@@ -56,14 +58,5 @@ int vfiou_dma_unmap(struct vfiou_dma *dma, const struct vfiou_dma_unmap *unmap);
 
 /** Unmap everything, and give back the memory of the list. */
 void vfiou_dma_release(struct vfiou_dma *dma);
-
-/**
- * Have accesses to memory that the client has taken away (by making its file shorter) read zeros,
- * where the process would be ended by SIGBUS. Once a process, before any memory is mapped.
- */
-void vfiou_dma_guard(void);
-
-/** How often the guard had to step in. */
-unsigned int vfiou_dma_guarded(void);
 
 #endif /* VFIOU_DMA_H */

@@ -2,24 +2,46 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-#include <poll.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vfiou_irq.h"
 
-void
+int
 vfiou_irq_init(struct vfiou_irq *irq, unsigned int vectors)
 {
 	unsigned int i;
 
 	memset(irq, 0, sizeof(*irq));
+	irq->aio_fd = memfd_create("vfiou-irq", MFD_CLOEXEC);
+	if (irq->aio_fd < 0)
+		return -errno;
+	if (syscall(SYS_io_setup, 1, &irq->aio) != 0) {
+		int error = errno;
+
+		close(irq->aio_fd);
+		return -error;
+	}
 	pthread_mutex_init(&irq->lock, NULL);
 	irq->vectors = vectors;
 	for (i = 0; i < VFIOU_MAX_VECTORS; i++)
 		irq->msix_fd[i] = -1;
 	irq->pin_fd = -1;
+	return 0;
+}
+
+void
+vfiou_irq_destroy(struct vfiou_irq *irq)
+{
+	vfiou_irq_release(irq);
+	syscall(SYS_io_destroy, irq->aio);
+	close(irq->aio_fd);
+	pthread_mutex_destroy(&irq->lock);
 }
 
 /* With the lock held. */
@@ -57,18 +79,21 @@ vfiou_irq_reset(struct vfiou_irq *irq)
 	pthread_mutex_unlock(&irq->lock);
 }
 
-/* The thread that runs the device must not block on a counter that the client has filled to the
- * brim; there is an event then already.
+/* With the lock held. Writing to an event blocks when its counter is full, which the client can see to
+ * at any time, between a look and a write, too. So a read of nothing is made to signal it when it is
+ * done (io_submit(2), IOCB_FLAG_RESFD): at once, and without ever waiting.
  */
 static void
-signal_event(int fd)
+signal_event(struct vfiou_irq *irq, int fd)
 {
-	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-	const uint64_t one = 1;
+	struct iocb iocb = {.aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = irq->aio_fd,
+		.aio_flags = IOCB_FLAG_RESFD, .aio_resfd = fd};
+	struct iocb *list = &iocb;
+	struct timespec now = {0};
+	struct io_event done;
 
-	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) != 0 &&
-			write(fd, &one, sizeof(one)) != sizeof(one))
-		return; /* the client's loss */
+	if (syscall(SYS_io_submit, irq->aio, 1, &list) == 1)
+		syscall(SYS_io_getevents, irq->aio, 0, 1, &done, &now);
 }
 
 /* With the lock held. */
@@ -80,7 +105,7 @@ send_message(struct vfiou_irq *irq, unsigned int vector)
 		return;
 	}
 	irq->pending &= ~(1u << vector);
-	signal_event(irq->msix_fd[vector]);
+	signal_event(irq, irq->msix_fd[vector]);
 }
 
 /* With the lock held. A level, so it is told once and then again when the client has unmasked it
@@ -92,7 +117,7 @@ assert_pin(struct vfiou_irq *irq)
 	if (irq->pin_fd < 0 || irq->pin_masked || irq->pin_disabled || irq->msix_enabled)
 		return;
 	irq->pin_masked = true;
-	signal_event(irq->pin_fd);
+	signal_event(irq, irq->pin_fd);
 }
 
 void
@@ -103,6 +128,17 @@ vfiou_irq_raise(struct vfiou_irq *irq, unsigned int vector)
 		assert_pin(irq);
 	else if (vector < irq->vectors)
 		send_message(irq, vector);
+	pthread_mutex_unlock(&irq->lock);
+}
+
+void
+vfiou_irq_trigger(struct vfiou_irq *irq, bool pin, unsigned int vector)
+{
+	pthread_mutex_lock(&irq->lock);
+	if (!pin)
+		send_message(irq, vector);
+	else if (irq->pin_fd >= 0 && !irq->pin_masked)
+		signal_event(irq, irq->pin_fd);
 	pthread_mutex_unlock(&irq->lock);
 }
 

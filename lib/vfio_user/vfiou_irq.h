@@ -14,6 +14,7 @@
  * so there is a lock. It is the last one to be taken: nothing is called with it held.
  */
 
+#include <linux/aio_abi.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +23,8 @@
 
 struct vfiou_irq {
 	pthread_mutex_t lock;
+	aio_context_t aio; /**< signals events without ever waiting */
+	int aio_fd;	   /**< something to read */
 	unsigned int vectors;
 	int msix_fd[VFIOU_MAX_VECTORS]; /**< -1: none */
 	uint32_t pending; /**< MSI-X: raised while there was nobody to tell, or masked */
@@ -33,7 +36,11 @@ struct vfiou_irq {
 	bool pin_disabled;   /**< by the command register */
 };
 
-void vfiou_irq_init(struct vfiou_irq *irq, unsigned int vectors);
+/** @return 0; an errno, negative: the kernel has no asynchronous I/O to be had. */
+int vfiou_irq_init(struct vfiou_irq *irq, unsigned int vectors);
+
+/** Undo vfiou_irq_init(); nobody may use it any more. */
+void vfiou_irq_destroy(struct vfiou_irq *irq);
 
 /** Forget the client: close its file descriptors, nothing pending, nothing masked. */
 void vfiou_irq_release(struct vfiou_irq *irq);
@@ -43,6 +50,11 @@ void vfiou_irq_reset(struct vfiou_irq *irq);
 
 /** The device raises an interrupt: the message of a vector, or the pin while MSI-X is off. */
 void vfiou_irq_raise(struct vfiou_irq *irq, unsigned int vector);
+
+/** Signal the event of a vector, or of the pin, as a test by the client, whatever configuration space
+ * says.
+ */
+void vfiou_irq_trigger(struct vfiou_irq *irq, bool pin, unsigned int vector);
 
 /** What configuration space says. */
 void vfiou_irq_configure(struct vfiou_irq *irq, bool msix_enabled, bool pin_disabled);

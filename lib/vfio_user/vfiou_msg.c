@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,7 +165,8 @@ vfiou_msg_wait(int fd, short events, uint64_t end)
 
 	if (now >= end)
 		return -ETIMEDOUT;
-	return poll(&pfd, 1, end - now) < 0 && errno != EINTR ? -errno : 0;
+	return poll(&pfd, 1, end - now < INT_MAX ? (int)(end - now) : -1) < 0 && errno != EINTR ?
+		-errno : 0;
 }
 
 static void

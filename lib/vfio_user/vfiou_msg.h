@@ -75,7 +75,8 @@ int vfiou_msg_send(int fd, struct vfiou_header *header, const void *data, size_t
 uint64_t vfiou_now_ms(void);
 
 /**
- * Wait for events (of poll()), or until vfiou_now_ms() is end; may return sooner.
+ * Wait for events (of poll()), or until vfiou_now_ms() is end (UINT64_MAX: for ever); may return
+ * sooner.
  *
  * @return 0; -ETIMEDOUT: it was past the end already; or another errno, negative.
  */

@@ -70,6 +70,8 @@ struct vfiou_device_info {
 
 #define VFIOU_DMA_READABLE  0x1u
 #define VFIOU_DMA_WRITEABLE 0x2u
+#define VFIOU_DMA_MMAP	    0x4u /* how a file is to be accessed (libvfio-user, vfio-user.h) */
+#define VFIOU_DMA_FILE_IO   0x8u
 
 struct vfiou_dma_map {
 	uint32_t argsz;
@@ -86,6 +88,14 @@ struct vfiou_dma_unmap {
 	uint32_t flags;
 	uint64_t address;
 	uint64_t size;
+};
+
+/** Of VFIOU_DEVICE_GET_REGION_IO_FDS, and its reply when there are no such files. */
+struct vfiou_region_io_fds {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t count;
 };
 
 struct vfiou_region_access {
@@ -108,6 +118,7 @@ static_assert(sizeof(struct vfiou_version) == 4, "");
 static_assert(sizeof(struct vfiou_device_info) == 16, "");
 static_assert(sizeof(struct vfiou_dma_map) == 32, "");
 static_assert(sizeof(struct vfiou_dma_unmap) == 24, "");
+static_assert(sizeof(struct vfiou_region_io_fds) == 16, "");
 static_assert(sizeof(struct vfiou_region_access) == 16, "");
 static_assert(sizeof(struct vfiou_single_write) == 24, "");
 static_assert(sizeof(struct vfio_region_info) == 32, "");

@@ -3,20 +3,22 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "dm_guard.h"
 #include "vfiou_server_impl.h"
 
 /* How long a client may leave its replies unread once the socket holds no more of them. */
 #define REPLY_TIMEOUT_MS 5000
+
+/* How long it may take to agree on the version: until then it keeps others out for nothing. */
+#define GREETING_TIMEOUT_MS 2000
 
 static void __attribute__((format(printf, 2, 3)))
 log_line(const struct vfiou_server_config *config, const char *format, ...)
@@ -31,63 +33,14 @@ log_line(const struct vfiou_server_config *config, const char *format, ...)
 		config->log(config->opaque, line);
 }
 
-/* The socket */
-
-/* Whether the file at the address is a socket that nobody listens to any more. */
-static bool
-is_stale(const struct sockaddr_un *address)
+static void
+raise_interrupt(void *opaque, unsigned int vector)
 {
-	struct stat st;
-	bool stale;
-	int fd;
-
-	if (lstat(address->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
-		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return false;
-	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
-		errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
-static int
-listen_at(const struct vfiou_server_config *config, int *listen_fd)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, ret;
-
-	if (config->path[0] == '\0' || strlen(config->path) >= sizeof(address.sun_path)) {
-		log_line(config, "a socket's path has 1 to %zu characters",
-			sizeof(address.sun_path) - 1);
-		return -EINVAL;
-	}
-	strcpy(address.sun_path, config->path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	ret = bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : -errno;
-	if (ret == -EADDRINUSE && is_stale(&address)) {
-		log_line(config, "removing the socket of a server that is gone");
-		unlink(config->path);
-		ret = bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : -errno;
-	}
-	if (ret == 0 && listen(fd, 4) != 0)
-		ret = -errno;
-	if (ret != 0) {
-		log_line(config, "cannot listen: %s",
-			ret == -EADDRINUSE ? "the socket is another server's, or the file is none"
-					   : strerror(-ret));
-		close(fd);
-		return ret;
-	}
-	*listen_fd = fd;
-	return 0;
+	vfiou_irq_raise(&((struct vfiou_server *)opaque)->irq, vector);
 }
 
 int
-vfiou_server_create(const struct vfiou_server_config *config, struct vfiou_server **server)
+vfiou_server_create(const struct vfiou_server_config *config, int fd, struct vfiou_server **server)
 {
 	const struct dm_pci_function *function = dm_pci_function_of(config->dev);
 	struct vfiou_server *new;
@@ -100,56 +53,25 @@ vfiou_server_create(const struct vfiou_server_config *config, struct vfiou_serve
 	new = calloc(1, sizeof(*new));
 	if (new == NULL)
 		return -ENOMEM;
-	new->config = *config;
-	new->fd = -1;
-	new->path = strdup(config->path);
-	ret = new->path == NULL ? -ENOMEM : listen_at(config, &new->listen_fd);
+	new->room = calloc(1, VFIOU_MAX_MSG);
+	ret = new->room == NULL ? -ENOMEM : vfiou_irq_init(&new->irq, function->msix_vectors);
 	if (ret != 0) {
-		free(new->path);
+		free(new->room);
 		free(new);
 		return ret;
 	}
-	if (lstat(new->path, &new->socket_stat) != 0)
-		memset(&new->socket_stat, 0, sizeof(new->socket_stat));
-	vfiou_irq_init(&new->irq, function->msix_vectors);
-	vfiou_dma_init(&new->dma, config->dev);
+	new->config = *config;
+	new->fd = fd;
+	new->guarded = dm_guard_count();
+	vfiou_dma_init(&new->dma, config->dev, config->max_memory);
 	vfiou_pci_init(&new->pci, config->dev, &new->irq);
+	dm_pci_set_interrupt(config->dev, raise_interrupt, new);
 	*server = new;
 	return 0;
 }
 
-/* The client */
-
-static void
-raise_interrupt(void *opaque, unsigned int vector)
-{
-	vfiou_irq_raise(&((struct vfiou_server *)opaque)->irq, vector);
-}
-
-static void
-greet_client(struct vfiou_server *server, int fd)
-{
-	struct ucred peer = {.pid = -1};
-	socklen_t len = sizeof(peer);
-
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	if (server->fd >= 0) {
-		log_line(&server->config, "refusing a client (pid %d): there is one already",
-			(int)peer.pid);
-		close(fd);
-		return;
-	}
-	log_line(&server->config, "client (pid %d) connected", (int)peer.pid);
-	server->fd = fd;
-	server->negotiated = false;
-	server->refused_logged = false;
-	server->messages = 0;
-	server->guarded = vfiou_dma_guarded();
-	dm_pci_set_interrupt(server->config.dev, raise_interrupt, server);
-}
-
 /* Give back all that the client brought. The function is reset, as it is when the last user of a
- * device closes it in Linux: the next client must not find it at work on addresses of this one.
+ * device closes it in Linux: nobody must find it at work on addresses of this one.
  */
 static void
 part_from_client(struct vfiou_server *server)
@@ -161,6 +83,7 @@ part_from_client(struct vfiou_server *server)
 	vfiou_irq_release(&server->irq);
 	vfiou_dma_release(&server->dma);
 	vfiou_msg_free(&server->msg);
+	shutdown(server->fd, SHUT_RDWR);
 	close(server->fd);
 	server->fd = -1;
 }
@@ -212,19 +135,20 @@ log_refusal(struct vfiou_server *server, const char *what)
 
 /* A message is complete. */
 static void
-handle_message(struct vfiou_server *server, uint8_t *room)
+handle_message(struct vfiou_server *server)
 {
 	const struct vfiou_header *header = &server->msg.header;
-	struct vfiou_reply reply = {.data = room, .fd = -1};
+	struct vfiou_reply reply = {.data = server->room, .fd = -1};
 	const char *what;
 	int ret, sent = 0;
 
 	server->messages++;
-	if ((header->flags & VFIOU_TYPE_MASK) != VFIOU_TYPE_COMMAND) {
-		hang_up(server, "a message that is no command (flags %#x)", header->flags);
-		return;
+	if ((header->flags & VFIOU_TYPE_MASK) == VFIOU_TYPE_COMMAND) {
+		ret = vfiou_command_execute(server, &reply, &what);
+	} else {
+		what = "it is no command";
+		ret = -EINVAL;
 	}
-	ret = vfiou_command_execute(server, &reply, &what);
 	if (ret != 0)
 		log_refusal(server, what);
 	if (server->config.verbose)
@@ -243,97 +167,80 @@ handle_message(struct vfiou_server *server, uint8_t *room)
 		vfiou_msg_reset(&server->msg);
 }
 
+/* A header that says that it is none, or that so much comes behind it that we cannot skip it. */
+static void
+refuse_size(struct vfiou_server *server)
+{
+	struct vfiou_reply reply = {.data = server->room, .fd = -1};
+	const uint32_t size = server->msg.header.size;
+
+	server->messages++;
+	log_refusal(server, "a message of that size");
+	if (send_reply(server, &reply, -EINVAL) != 0 || size >= sizeof(struct vfiou_header) ||
+			!server->negotiated)
+		hang_up(server, "a message of %u bytes", size);
+	else
+		vfiou_msg_reset(&server->msg);
+}
+
 static void
 watch_memory(struct vfiou_server *server)
 {
-	unsigned int guarded = vfiou_dma_guarded();
+	unsigned int guarded = dm_guard_count();
 
-	if (guarded == server->guarded)
+	if (guarded == server->guarded || server->guarded_logged)
 		return;
-	server->guarded = guarded;
-	log_line(&server->config, "%s",
-		"memory that a client shares was gone when the device came for it");
+	server->guarded_logged = true;
+	log_line(&server->config, "memory that it shares was gone when the device came for it");
 }
 
-/* Receive what there is, at most so many messages that others get their turn. */
+/* Receive what there is. */
 static void
-serve_client(struct vfiou_server *server, uint8_t *room)
+serve_client(struct vfiou_server *server)
 {
-	unsigned int turn;
 	int ret;
 
-	for (turn = 0; turn < 64 && server->fd >= 0; turn++) {
-		ret = vfiou_msg_receive(&server->msg, server->fd);
-		if (ret == 0)
-			return;
+	while (server->fd >= 0 && (ret = vfiou_msg_receive(&server->msg, server->fd)) != 0) {
 		if (ret == 1)
-			handle_message(server, room);
+			handle_message(server);
 		else if (ret == -ECONNRESET && server->msg.received == 0)
 			hang_up(server, "it closed the connection");
 		else if (ret == -ECONNRESET)
 			hang_up(server, "it closed the connection in the middle of a message");
 		else if (ret == -EMSGSIZE)
-			hang_up(server, "a message of %u bytes", server->msg.header.size);
+			refuse_size(server);
 		else
 			hang_up(server, "%s", strerror(-ret));
 		watch_memory(server);
 	}
 }
 
-int
-vfiou_server_run(struct vfiou_server *server, int stop_fd)
+void
+vfiou_server_run(struct vfiou_server *server)
 {
-	uint8_t *room = calloc(1, VFIOU_MAX_MSG);
-	int ret = room == NULL ? -ENOMEM : 0;
+	const uint64_t end = vfiou_now_ms() + GREETING_TIMEOUT_MS;
+	int ret;
 
-	while (ret == 0) {
-		struct pollfd pfd[] = {
-			{.fd = stop_fd, .events = POLLIN},
-			{.fd = server->listen_fd, .events = POLLIN},
-			{.fd = server->fd, .events = POLLIN}, /* -1 is skipped */
-		};
-		int fd;
-
-		if (poll(pfd, 3, -1) < 0) {
-			ret = errno == EINTR ? 0 : -errno;
-			continue;
-		}
-		if (pfd[0].revents != 0)
+	while (server->fd >= 0) {
+		serve_client(server);
+		if (server->fd < 0)
 			break;
-		/* The client first: one that has left makes room for one that comes. */
-		if (pfd[2].revents != 0)
-			serve_client(server, room);
-		if (pfd[1].revents == 0)
-			continue;
-		fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
-			greet_client(server, fd);
-		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-				errno == ENOBUFS) {
-			log_line(&server->config, "cannot accept a client: %s", strerror(errno));
-			poll(NULL, 0, 100); /* it stays in the queue: not in circles */
-		}
+		/* A client that has agreed on the version may take all the time it likes. */
+		ret = vfiou_msg_wait(server->fd, POLLIN, server->negotiated ? UINT64_MAX : end);
+		if (ret == -ETIMEDOUT)
+			hang_up(server, "it does not agree on a version");
+		else if (ret != 0)
+			hang_up(server, "%s", strerror(-ret));
 	}
-	if (server->fd >= 0)
-		hang_up(server, "the server stops");
-	free(room);
-	return ret;
 }
 
 void
 vfiou_server_destroy(struct vfiou_server *server)
 {
-	struct stat st;
-
 	if (server == NULL)
 		return;
 	part_from_client(server);
-	/* Unless someone has put something else there. */
-	if (lstat(server->path, &st) == 0 && st.st_ino == server->socket_stat.st_ino &&
-			st.st_dev == server->socket_stat.st_dev)
-		unlink(server->path);
-	close(server->listen_fd);
-	pthread_mutex_destroy(&server->irq.lock);
-	free(server->path);
+	vfiou_irq_destroy(&server->irq);
+	free(server->room);
 	free(server);
 }

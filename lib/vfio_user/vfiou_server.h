@@ -8,21 +8,23 @@
 /**
  * @file
  *
- * Serves a device model as a PCI function over a socket, to one client at a time.
+ * Serves a device model as a PCI function to a client at the other end of a socket.
  *
- * The client is not trusted: whatever it sends, it gets an error for an answer or is hung up on,
- * and the next one finds the function as after power-on.
+ * The client is not trusted: whatever it sends, it gets an error for an answer or is hung up on. What
+ * it shares stays its own all the same: it can make a call on its files block, and keeps what it has
+ * mapped of the device. So a process, and a device, had better serve one client and end.
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "dm_device.h"
 
 struct vfiou_server;
 
 struct vfiou_server_config {
-	const char *path;      /**< of the socket; a file there that is no socket is refused */
 	struct dm_device *dev; /**< a PCI function (dm_pci.h); it must outlive the server */
+	uint64_t max_memory;   /**< bytes that the client may map; 0: no limit */
 	bool verbose;	       /**< log messages, too, not only what an operator cares about */
 
 	/** Takes a line, without a newline. Called from vfiou_server_create() and _run(). */
@@ -31,22 +33,24 @@ struct vfiou_server_config {
 };
 
 /**
- * Create a server; it listens when this returns.
+ * Create a server.
  *
- * @return 0; -EINVAL: the device is no PCI function, or the path is too long; -EADDRINUSE: someone
- *   serves that socket, or the file is none; or another errno, negative. The reason has been
- * logged.
+ * @param fd
+ *   A stream socket that the client is connected to and that does not block. The server's, unless
+ *   this fails.
+ * @return 0; -EINVAL: the device is no PCI function, which has been logged; or another errno,
+ *   negative.
  */
-int vfiou_server_create(const struct vfiou_server_config *config, struct vfiou_server **server);
+int vfiou_server_create(const struct vfiou_server_config *config, int fd,
+		struct vfiou_server **server);
 
 /**
- * Serve until stop_fd can be read from. Clients come and go.
- *
- * @return 0; an errno, negative: the server cannot go on.
+ * Serve until the client has left or has been hung up on; shutdown() of the socket ends it, too. The
+ * function is as after a reset then.
  */
-int vfiou_server_run(struct vfiou_server *server, int stop_fd);
+void vfiou_server_run(struct vfiou_server *server);
 
-/** Hang up on the client, remove the socket's file, free the server. */
+/** Free the server. It must not run. */
 void vfiou_server_destroy(struct vfiou_server *server);
 
 #endif /* VFIOU_SERVER_H */

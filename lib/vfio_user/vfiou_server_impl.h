@@ -12,8 +12,6 @@
  * Private to lib/vfio_user.
  */
 
-#include <sys/stat.h>
-
 #include "vfiou_caps.h"
 #include "vfiou_dma.h"
 #include "vfiou_irq.h"
@@ -27,18 +25,15 @@ struct vfiou_server {
 	struct vfiou_irq irq;
 	struct vfiou_dma dma;
 
-	char *path;
-	struct stat socket_stat; /**< to tell whether the file is still ours */
-	int listen_fd;
-
-	/* The client. */
-	int fd; /**< -1: none */
+	int fd; /**< of the client; -1: it has left */
+	uint8_t *room; /**< for a reply */
 	bool negotiated;
-	bool refused_logged; /**< bad messages are logged once a client: it could send millions */
+	bool refused_logged; /**< bad messages are logged once: it could send millions */
 	struct vfiou_caps caps; /**< the client's */
 	struct vfiou_msg msg;
 	uint64_t messages;
-	unsigned int guarded;
+	unsigned int guarded; /**< dm_guard_count() when it came */
+	bool guarded_logged;
 };
 
 /** What a command answers, beside the header. */

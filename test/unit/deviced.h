@@ -15,7 +15,9 @@
 
 #include "test_driver.h"
 
-/* Start it and wait until it listens; the file may be there before, of the one before. */
+/* Start it and wait until it listens; the file may be there before, of the one before. It and what it
+ * starts are a process group of their own, to be stopped together.
+ */
 static inline pid_t
 deviced_start(const char *program, const char *path, const char *device, const char *fault)
 {
@@ -26,6 +28,7 @@ deviced_start(const char *program, const char *path, const char *device, const c
 
 	pid = fork();
 	assert_true(pid >= 0);
+	setpgid(pid, 0);
 	if (pid == 0) {
 		execl(program, program, "--socket", path, "--device", device,
 			fault == NULL ? NULL : "--inject", fault, NULL);

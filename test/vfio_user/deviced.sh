@@ -65,7 +65,7 @@ ends()
 
 "$deviced" --help >out 2>err || fail "--help: status $?"
 [ ! -s err ] || fail "--help: $(cat err)"
-for option in socket device inject cpu idle latency verbose help; do
+for option in socket device inject cpu idle latency max-memory user verbose help; do
 	grep -q -- "--$option" out || fail "--help without --$option"
 done
 awk 'length > 100 { exit 1 }' out || fail "--help has lines longer than 100"
@@ -110,6 +110,11 @@ refused "--cpu 4000: no engine can run there" --cpu 4000 --socket s --device cbd
 refused "--idle never: takes spin, yield or sleep" --idle never
 refused "--latency 1ms: takes microseconds, 0 to 100000" --latency 1ms
 refused "--latency 100001: takes microseconds" --latency 100001
+refused "--max-memory 0: takes a number of bytes" --max-memory 0
+refused "--max-memory 1X: takes a number of bytes" --max-memory 1X
+refused "--max-memory 1GB: takes a number of bytes" --max-memory 1GB
+refused "--max-memory 99999999T: is more than there can be" --max-memory 99999999T
+refused "--user nosuchuser: there is no such user" --user nosuchuser
 refused "--inject fail: comes after the --device" --inject fail --device cbdma
 refused "--inject explode: a fault is one of" --device cbdma --inject explode
 refused "--inject 1:fail: there is no channel 1" --device cbdma --inject 1:fail
@@ -117,12 +122,15 @@ refused "--inject 1:fail: there is no channel 1" --device cbdma --inject 1:fail
 refused "/nonexistent/s: cannot listen: No such file" --socket /nonexistent/s --device cbdma
 refused "a socket's path has 1 to 107 characters" --socket "" --device cbdma
 refused "a socket's path has" --socket "$(printf '%0108d' 0)" --device cbdma
+refused "fd:9: cannot listen: that is no unix stream socket that listens" \
+	--socket fd:9 --device cbdma
+refused "fd:x: cannot listen: that is no unix stream socket" --socket fd:x --device cbdma
 echo precious >file
 refused "file: cannot listen: the socket is another server's, or the file is none" \
 	--socket file --device cbdma
 [ "$(cat file)" = precious ] || fail "a file that is no socket was touched"
 
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
 	serve --socket s --device cbdma --cpu 0 --idle yield
 	[ -S s ] || fail "no socket"
 	ends $signal
@@ -134,6 +142,15 @@ serve --socket s --device cbdma
 grep -q "cannot listen: the socket is another server's" out || fail "in use: $(cat out)"
 [ -S s ] || fail "the socket of another server was removed"
 ends TERM
+
+# Not the one that was made: not removed.
+serve --socket s --device cbdma
+rm s
+touch s
+kill -TERM "$server"
+wait "$server" || fail "status $?"
+[ -e s ] || fail "a file that someone else has put there was removed"
+rm s
 
 # Left behind: replaced.
 serve --socket s --device cbdma

@@ -8,8 +8,8 @@
 /**
  * @file
  *
- * A server in a thread with a CBDMA model behind it, and a client that sends whatever a test wants:
- * it has no idea of what is right.
+ * A server in a thread with a CBDMA model behind it, for one client after the other, and a client that
+ * sends whatever a test wants: it has no idea of what is right.
  */
 
 #include <setjmp.h>
@@ -35,6 +35,7 @@
 #include "cbdma_hw.h"
 #include "dm_cbdma.h"
 #include "dm_engine.h"
+#include "dm_guard.h"
 #include "vfiou_caps.h"
 #include "vfiou_dma.h"
 #include "vfiou_msg.h"
@@ -47,14 +48,15 @@ struct raw_rig {
 	char path[64];
 	struct dm_device *dev;
 	struct dm_engine *engine; /**< NULL: the test runs the device */
-	struct vfiou_server *server;
+	struct vfiou_server_config config;
 	pthread_t thread;
+	int listen_fd;
 	int stop_fd;
-	int status;
+	int client_fd; /**< of the client that is being served */
 
 	pthread_mutex_t log_lock;
 	char log[RAW_LOG_SIZE]; /**< lines of the server; what does not fit is dropped */
-	unsigned int left;	/**< clients that have left */
+	unsigned int left;	/**< clients that have left, with all that they brought */
 };
 
 /** A reply as it came. */
@@ -74,8 +76,6 @@ raw_log(void *opaque, const char *line)
 	pthread_mutex_lock(&rig->log_lock);
 	used = strlen(rig->log);
 	snprintf(rig->log + used, sizeof(rig->log) - used, "%s\n", line);
-	if (strstr(line, "client left") != NULL)
-		rig->left++;
 	pthread_mutex_unlock(&rig->log_lock);
 }
 
@@ -105,18 +105,45 @@ static inline void *
 raw_serve(void *opaque)
 {
 	struct raw_rig *rig = opaque;
+	struct vfiou_server *server;
+	int fd;
 
-	rig->status = vfiou_server_run(rig->server, rig->stop_fd);
-	return NULL;
+	for (;;) {
+		struct pollfd pfd[] = {{.fd = rig->stop_fd, .events = POLLIN},
+			{.fd = rig->listen_fd, .events = POLLIN}};
+
+		if (poll(pfd, 2, -1) < 0 || pfd[0].revents != 0)
+			return NULL;
+		fd = accept4(rig->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 || vfiou_server_create(&rig->config, fd, &server) != 0)
+			abort();
+		__atomic_store_n(&rig->client_fd, fd, __ATOMIC_RELAXED);
+		vfiou_server_run(server);
+		vfiou_server_destroy(server);
+		pthread_mutex_lock(&rig->log_lock);
+		rig->left++;
+		pthread_mutex_unlock(&rig->log_lock);
+	}
+}
+
+static inline void
+raw_listen(struct raw_rig *rig)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	strcpy(address.sun_path, rig->path);
+	rig->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(rig->listen_fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(rig->listen_fd, 4), 0);
 }
 
 static inline void
 raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine)
 {
-	struct vfiou_server_config server = {.log = raw_log, .opaque = rig};
 	const char *error;
 
 	memset(rig, 0, sizeof(*rig));
+	rig->client_fd = -1;
 	pthread_mutex_init(&rig->log_lock, NULL);
 	snprintf(rig->path, sizeof(rig->path), "/tmp/vfiou-test.%d.sock", getpid());
 	rig->dev = dm_cbdma_create(config, &error);
@@ -125,9 +152,8 @@ raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine
 		assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &rig->engine), 0);
 		assert_int_equal(dm_engine_attach(rig->engine, rig->dev), 0);
 	}
-	server.path = rig->path;
-	server.dev = rig->dev;
-	assert_int_equal(vfiou_server_create(&server, &rig->server), 0);
+	rig->config = (struct vfiou_server_config){.dev = rig->dev, .log = raw_log, .opaque = rig};
+	raw_listen(rig);
 	rig->stop_fd = eventfd(0, EFD_CLOEXEC);
 	assert_int_equal(pthread_create(&rig->thread, NULL, raw_serve, rig), 0);
 }
@@ -135,11 +161,12 @@ raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine
 static inline void
 raw_stop(struct raw_rig *rig)
 {
+	/* Of a test that has failed, the client may still be there. */
+	shutdown(__atomic_load_n(&rig->client_fd, __ATOMIC_RELAXED), SHUT_RDWR);
 	assert_int_equal(eventfd_write(rig->stop_fd, 1), 0);
 	assert_int_equal(pthread_join(rig->thread, NULL), 0);
-	assert_int_equal(rig->status, 0);
-	vfiou_server_destroy(rig->server);
-	assert_int_not_equal(access(rig->path, F_OK), 0);
+	close(rig->listen_fd);
+	assert_int_equal(unlink(rig->path), 0);
 	if (rig->engine != NULL) {
 		dm_engine_detach(rig->engine, rig->dev);
 		dm_engine_put(rig->engine);

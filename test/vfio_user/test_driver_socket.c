@@ -39,7 +39,7 @@ end_server(int signal)
 
 	if (server < 0)
 		return;
-	kill(server, SIGCONT);
+	kill(-server, SIGCONT);
 	assert_int_equal(kill(server, signal), 0);
 	assert_int_equal(waitpid(server, &status, 0), server);
 	server = -1;
@@ -199,12 +199,13 @@ lose_server(struct drv *d, int signal)
 	char *log;
 
 	/* Stopped first, so that it has work when it goes. */
-	kill(server, SIGSTOP);
+	kill(-server, SIGSTOP);
 	usleep(20000);
 	n = fill_ring(d);
 	assert_true(n > 0);
 	kill(server, signal);
-	kill(server, SIGCONT);
+	if (signal != SIGKILL)
+		kill(-server, SIGCONT);
 	assert_int_equal(waitpid(server, NULL, 0), server);
 	server = -1;
 	drv_log_begin();
@@ -271,13 +272,13 @@ test_server_silent(void **state __rte_unused)
 	start_server("cbdma,doorbell-bar=on");
 	drv_open_args(&d, args);
 	burst(&d);
-	kill(server, SIGSTOP);
+	kill(-server, SIGSTOP);
 	usleep(20000);
 	n = fill_ring(&d);
 	for (end = rte_get_timer_cycles() + 4 * hz; rte_get_timer_cycles() < end;)
 		assert_int_equal(rte_dma_completed_status(d.id, 0, 1, NULL, &status), 0);
 	assert_int_equal(rte_dma_stop(d.id), -ETIMEDOUT);
-	kill(server, SIGCONT);
+	kill(-server, SIGCONT);
 	assert_int_equal(drain(&d, n), 0);
 	for (end = rte_get_timer_cycles() + 10 * hz; rte_dma_stop(d.id) != 0;)
 		assert_true(rte_get_timer_cycles() < end);

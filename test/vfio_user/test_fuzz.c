@@ -244,7 +244,7 @@ main(int argc, char **argv)
 	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) * 2 + 1;
 	printf("seed %llu, %lu clients\n", (unsigned long long)random_state, clients);
 	fflush(stdout);
-	vfiou_dma_guard();
+	dm_guard_enable();
 	raw_start(&rig, &config, true);
 	open_files();
 	fds_before = raw_count_fds();

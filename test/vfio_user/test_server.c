@@ -63,7 +63,7 @@ test_version_bad(void **state)
 		"{\"capabilities\":{\"max_msg_fds\":99999999999999999999}}",
 		"{\"capabilities\":{\"write_multiple\":1}}",
 		"{\"capabilities\":{\"pgsizes\":true}}",
-		"{\"capabilities\":{\"pgsizes\":65536}}", "{\"a\":[[[[[[[[[[[[1]]]]]]]]]]]]}",
+		"{\"a\":[[[[[[[[[[[[1]]]]]]]]]]]]}",
 		"{\"a\":\"", "{\"a\":\"\\", "{a:1}", "{\"a\" 1}", "{\"a\":1,}", "{\"a\":tru}",
 		"{\"a\":1e}", "{\"a\":-}", "{\"capabilities\":{\"twin_socket\":{\"supported\":0}}}",
 	};
@@ -84,9 +84,9 @@ test_version_bad(void **state)
 	assert_int_equal(raw_command(fd, VFIOU_VERSION, "\0\0\1\0{}\0{}\0", 10, NULL, 0, &reply),
 		EINVAL);
 	assert_hung_up(fd);
-	/* Another major version; too short; something else first; with a file. */
+	/* Another major version; too short; something else first. */
 	fd = raw_connect(&rig);
-	assert_int_equal(raw_version(fd, 1, 0, NULL, &reply), ENOTSUP);
+	assert_int_equal(raw_version(fd, 1, 0, NULL, &reply), EINVAL);
 	assert_hung_up(fd);
 	fd = raw_connect(&rig);
 	assert_int_equal(raw_command(fd, VFIOU_VERSION, "\0\0\0", 3, NULL, 0, &reply), EINVAL);
@@ -94,42 +94,6 @@ test_version_bad(void **state)
 	fd = raw_connect(&rig);
 	assert_int_equal(raw_command(fd, VFIOU_DEVICE_RESET, NULL, 0, NULL, 0, &reply), EINVAL);
 	assert_hung_up(fd);
-	fd = raw_connect(&rig);
-	assert_int_equal(raw_command(fd, VFIOU_VERSION, "\0\0\1\0", 4, &fd, 1, &reply), EINVAL);
-	assert_hung_up(fd);
-}
-
-static void
-test_header_bad(void **state)
-{
-	struct vfiou_header header = {.id = 1, .command = VFIOU_DEVICE_RESET, .size = 16};
-	static const uint32_t sizes[] = {0, 1, 15, VFIOU_MAX_MSG + 1, UINT32_MAX};
-	static const uint16_t commands[] = {0, 6, 11, 12, 14, 16, 17, 18, 19, 255, UINT16_MAX};
-	unsigned int i;
-	int fd;
-
-	(void)state;
-	for (i = 0; i < 5; i++) {
-		fd = raw_client(&rig);
-		header.size = sizes[i];
-		raw_send_header(fd, header, NULL, 0, NULL, 0);
-		assert_hung_up(fd);
-	}
-	assert_true(raw_logged(&rig, "a message of 15 bytes"));
-	/* A reply to nothing, and types that do not exist. */
-	header.size = 16;
-	for (i = 1; i < 16; i++) {
-		fd = raw_client(&rig);
-		header.flags = i;
-		raw_send_header(fd, header, NULL, 0, NULL, 0);
-		assert_hung_up(fd);
-	}
-	/* Commands that are unknown, not for servers, or not supported: the client may stay. */
-	fd = raw_client(&rig);
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		assert_int_equal(raw_command(fd, commands[i], NULL, 0, NULL, 0, &reply), ENOTSUP);
-	assert_int_equal(raw_command(fd, VFIOU_DEVICE_RESET, NULL, 0, NULL, 0, &reply), 0);
-	raw_close(&rig, fd);
 }
 
 /* No reply is no reply, whatever happens; the next command's comes. */
@@ -203,22 +167,6 @@ test_killed_mid_message(void **state)
 }
 
 static void
-test_one_client(void **state)
-{
-	int fd = raw_client(&rig), second = raw_connect(&rig);
-	char byte;
-
-	(void)state;
-	assert_int_equal(read(second, &byte, 1), 0);
-	close(second);
-	assert_true(raw_logged(&rig, "refusing a client"));
-	assert_int_equal(raw_get(fd, CONFIG, PCI_VENDOR_ID, 2), 0x8086);
-	/* Room as soon as the first has left, even if the server has not noticed yet. */
-	close(fd);
-	assert_alive();
-}
-
-static void
 test_device_info(void **state)
 {
 	struct vfiou_device_info info = {.argsz = sizeof(info)};
@@ -239,7 +187,6 @@ test_device_info(void **state)
 	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &info, 16, NULL, 0, &reply),
 		EINVAL);
 	info.argsz = 16;
-	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &info, 16, &fd, 1, &reply), EINVAL);
 	raw_close(&rig, fd);
 }
 
@@ -424,25 +371,22 @@ test_dma_map(void **state)
 	assert_int_equal(raw_map(fd, 0, 0x11000, 0, rw, -1), EEXIST);
 	/* Sizes, places, flags. */
 	assert_int_equal(raw_map(fd, 0x20000, 0, 0, rw, file), EINVAL);
-	assert_int_equal(raw_map(fd, 0x20000, 0x1001, 0, rw, file), EINVAL);
-	assert_int_equal(raw_map(fd, 0x20010, 0x1000, 0, rw, file), EINVAL);
-	assert_int_equal(raw_map(fd, 0x20000, 0x1000, 0x10, rw, file), EINVAL);
+	assert_int_equal(raw_map(fd, 0x20010, 0x1000, 0, rw, file), EINVAL); /* by its IOVA */
 	assert_int_equal(raw_map(fd, 0x20000, 0x11000, 0, rw, file), EINVAL);
 	assert_int_equal(raw_map(fd, 0x20000, 0x1000, 0x10000, rw, file), EINVAL);
 	assert_int_equal(raw_map(fd, 0x20000, 0x1000, ~0xfffull, rw, file), EINVAL);
 	assert_int_equal(raw_map(fd, 0x20000, ~0xfffull, 0x1000, rw, file), EINVAL);
-	assert_int_equal(raw_map(fd, ~0xfffull, 0x1000, 0, rw, file), EINVAL);
 	assert_int_equal(raw_map(fd, ~0xfffull, 0x2000, 0, rw, file), EINVAL);
-	assert_int_equal(raw_map(fd, 0x20000, 0x1000, 0, 0, file), EINVAL);
-	assert_int_equal(raw_map(fd, 0x20000, 0x1000, 0, rw | 4, file), EINVAL);
+	assert_int_equal(raw_map(fd, 0x20000, 0x1000, 0, rw | 16, file), EINVAL);
 	map.argsz = 31;
 	assert_int_equal(raw_command(fd, VFIOU_DMA_MAP, &map, 32, &file, 1, &reply), EINVAL);
 	map.argsz = 32;
 	assert_int_equal(raw_command(fd, VFIOU_DMA_MAP, &map, 31, &file, 1, &reply), EINVAL);
 	assert_int_equal(raw_command(fd, VFIOU_DMA_MAP, NULL, 0, &file, 1, &reply), EINVAL);
 	/* Files. */
-	two[0] = two[1] = file;
-	assert_int_equal(raw_command(fd, VFIOU_DMA_MAP, &map, 32, two, 2, &reply), EINVAL);
+	two[0] = two[1] = file; /* one is enough */
+	assert_int_equal(raw_command(fd, VFIOU_DMA_MAP, &map, 32, two, 2, &reply), 0);
+	assert_int_equal(raw_unmap(fd, 0, 4096, 0), 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
 	ro = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(ro >= 0);
@@ -514,6 +458,74 @@ test_dma_unmap(void **state)
 	assert_int_equal(raw_count_maps(), 0);
 }
 
+/* Files of file systems that could keep us waiting, and sockets, which could at their end. */
+static void
+test_dma_map_files(void **state)
+{
+	int fd = raw_client(&rig), file, ends[2];
+
+	(void)state;
+	file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* a disk's, or an overlay's */
+	assert_int_equal(raw_map(fd, 0, 0x1000, 0, VFIOU_DMA_READABLE, file), EINVAL);
+	close(file);
+	file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(raw_map(fd, 0, 0x1000, 0, VFIOU_DMA_READABLE, file), EINVAL);
+	close(file);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(raw_map(fd, 0, 0x1000, 0, VFIOU_DMA_READABLE, ends[0]), EINVAL);
+	close(ends[0]);
+	close(ends[1]);
+	raw_close(&rig, fd);
+}
+
+/* Pieces of huge pages: each piece is mapped, and unmapped again. */
+static void
+test_dma_map_huge(void **state)
+{
+	const uint32_t rw = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE;
+	int fd = raw_client(&rig), file = memfd_create(RAW_MEMORY_NAME, MFD_CLOEXEC | MFD_HUGETLB);
+	unsigned int i;
+
+	(void)state;
+	if (file < 0 || ftruncate(file, 4u << 20) != 0) {
+		print_message("no huge pages here\n");
+		raw_close(&rig, fd);
+		skip();
+	}
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(raw_map(fd, 0x1000, 0x1000, 0x3000, rw, file), 0);
+		assert_int_equal(raw_map(fd, 0x100000, 0x4000, 0x1fe000, rw, file), 0);
+		assert_int_equal(raw_count_maps(), 2);
+		assert_int_equal(raw_unmap(fd, 0x1000, 0x1000, 0), 0);
+		assert_int_equal(raw_unmap(fd, 0x100000, 0x4000, 0), 0);
+		assert_int_equal(raw_count_maps(), 0);
+	}
+	raw_close(&rig, fd);
+	close(file);
+}
+
+/* No more than the budget, in bytes. */
+static void
+test_dma_map_budget(void **state)
+{
+	const uint32_t rw = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE;
+	int fd, file = raw_memory(64 << 10), sparse = raw_memory(1ull << 40);
+
+	(void)state;
+	rig.config.max_memory = 0x8000;
+	fd = raw_client(&rig);
+	assert_int_equal(raw_map(fd, 0x1000000000, 1ull << 40, 0, rw, sparse), ENOSPC);
+	assert_int_equal(raw_map(fd, 0, 0x6000, 0, rw, file), 0);
+	assert_int_equal(raw_map(fd, 0x10000, 0x3000, 0, rw, file), ENOSPC);
+	assert_int_equal(raw_map(fd, 0x10000, 0x2000, 0, rw, file), 0);
+	assert_int_equal(raw_map(fd, 0x20000, 0x8000, 0, rw, -1), 0); /* takes none */
+	assert_int_equal(raw_unmap(fd, 0, 0x6000, 0), 0);
+	assert_int_equal(raw_map(fd, 0, 0x6000, 0, rw, file), 0);
+	raw_close(&rig, fd);
+	close(file);
+	close(sparse);
+}
+
 /* As many as there may be. */
 static void
 test_dma_map_limit(void **state)
@@ -542,7 +554,6 @@ test_region_access_bad(void **state)
 	assert_int_equal(raw_read(fd, CONFIG, 4093, data, 4), EINVAL);
 	assert_int_equal(raw_read(fd, CONFIG, UINT64_MAX, data, 1), EINVAL);
 	assert_int_equal(raw_read(fd, CONFIG, UINT64_MAX - 3, data, 8), EINVAL);
-	assert_int_equal(raw_read(fd, CONFIG, 0, data, 0), EINVAL);
 	assert_int_equal(raw_read(fd, CONFIG, 0, data, UINT32_MAX), EINVAL);
 	assert_int_equal(raw_read(fd, BAR0, 0x4000, data, 4), EINVAL);
 	assert_int_equal(raw_read(fd, BAR0, 0x3ffd, data, 4), EINVAL);
@@ -552,17 +563,15 @@ test_region_access_bad(void **state)
 	assert_int_equal(raw_read(fd, 9, 0, data, 4), EINVAL);
 	assert_int_equal(raw_read(fd, UINT32_MAX, 0, data, 4), EINVAL);
 	assert_int_equal(raw_write(fd, CONFIG, 4096, data, 1), EINVAL);
-	assert_int_equal(raw_write(fd, CONFIG, 0, data, 0), EINVAL);
 	assert_int_equal(raw_write(fd, UINT32_MAX, 0, data, 4), EINVAL);
 	assert_int_equal(raw_write(fd, BAR0, 0x3fff, data, 2), EINVAL);
 	assert_int_equal(raw_command(fd, VFIOU_REGION_READ, &access, 15, NULL, 0, &reply), EINVAL);
-	assert_int_equal(raw_command(fd, VFIOU_REGION_READ, data, 20, NULL, 0, &reply), EINVAL);
 	assert_int_equal(raw_command(fd, VFIOU_REGION_WRITE, &access, 15, NULL, 0, &reply), EINVAL);
+	access.count = 4;
 	assert_int_equal(raw_command(fd, VFIOU_REGION_WRITE, &access, 16, NULL, 0, &reply), EINVAL);
 	memcpy(data, &access, 16);
 	assert_int_equal(raw_command(fd, VFIOU_REGION_WRITE, data, 19, NULL, 0, &reply), EINVAL);
 	assert_int_equal(raw_command(fd, VFIOU_REGION_WRITE, data, 21, NULL, 0, &reply), EINVAL);
-	assert_int_equal(raw_command(fd, VFIOU_DEVICE_RESET, data, 1, NULL, 0, &reply), EINVAL);
 	raw_close(&rig, fd);
 }
 
@@ -629,45 +638,25 @@ test_replies_unread(void **state)
 	assert_alive();
 }
 
+/* A client that connects and says nothing, or not all of it: it does not keep others out. */
 static void
-test_socket_file(void **state)
+test_no_greeting(void **state)
 {
-	struct vfiou_server_config config = {.path = rig.path, .dev = rig.dev};
-	struct vfiou_server *server;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	char path[64], long_path[200];
-	int fd;
+	static const char part[] = "\1\0\1\0\60";
+	unsigned int before = raw_left(&rig), i;
+	int fd[2];
 
 	(void)state;
-	/* In use. */
-	assert_int_equal(vfiou_server_create(&config, &server), -EADDRINUSE);
+	fd[0] = raw_connect(&rig);
+	fd[1] = raw_connect(&rig);
+	raw_send_bytes(fd[1], part, sizeof(part), NULL, 0);
+	for (i = 0; i < 10000 && raw_left(&rig) < before + 2; i++)
+		usleep(1000);
+	assert_int_equal(raw_left(&rig), before + 2);
+	assert_true(raw_logged(&rig, "does not agree on a version"));
+	close(fd[0]);
+	close(fd[1]);
 	assert_alive();
-	/* Left behind: replaced. */
-	snprintf(path, sizeof(path), "/tmp/vfiou-test.%d.stale", getpid());
-	config.path = path;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	close(fd);
-	assert_int_equal(vfiou_server_create(&config, &server), 0);
-	/* Taken over meanwhile: not removed. */
-	assert_int_equal(unlink(path), 0);
-	fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
-	assert_true(fd >= 0);
-	close(fd);
-	vfiou_server_destroy(server);
-	assert_int_equal(access(path, F_OK), 0);
-	/* No socket at all: not touched. */
-	assert_int_equal(vfiou_server_create(&config, &server), -EADDRINUSE);
-	assert_int_equal(unlink(path), 0);
-	memset(long_path, 'x', sizeof(long_path));
-	long_path[sizeof(long_path) - 1] = '\0';
-	config.path = long_path;
-	assert_int_equal(vfiou_server_create(&config, &server), -EINVAL);
-	config.path = "";
-	assert_int_equal(vfiou_server_create(&config, &server), -EINVAL);
-	config.path = "/nonexistent/x.sock";
-	assert_int_equal(vfiou_server_create(&config, &server), -ENOENT);
 }
 
 int
@@ -677,11 +666,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		WITH(test_version),
 		WITH(test_version_bad),
-		WITH(test_header_bad),
 		WITH(test_no_reply),
 		WITH(test_fragments),
 		WITH(test_killed_mid_message),
-		WITH(test_one_client),
 		WITH(test_device_info),
 		WITH(test_region_info),
 		WITH(test_irq_info),
@@ -690,10 +677,13 @@ main(void)
 		WITH(test_dma_map),
 		WITH(test_dma_unmap),
 		WITH(test_dma_map_limit),
+		WITH(test_dma_map_files),
+		WITH(test_dma_map_huge),
+		WITH(test_dma_map_budget),
 		WITH(test_region_access_bad),
 		WITH(test_write_multi),
 		WITH(test_replies_unread),
-		WITH(test_socket_file),
+		WITH(test_no_greeting),
 	};
 
 	return cmocka_run_group_tests_name("vfiou_server", tests, NULL, NULL);
