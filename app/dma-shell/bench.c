@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the copyengine authors
  *
- * Measures devices, size by size, beside the CPU's memcpy on the same lcores and memory.
- *
- * Each size has three parts: throughput and cycles without time stamps, latency with them, and
- * memcpy. They run in slices, so that Ctrl-C and the progress line need nothing in the loop.
+ * bench: a device beside another one, or beside the CPU's memcpy on the same lcores and memory, size
+ * by size. Here is what the command takes and what it says; bench_run.c measures.
  */
 
 #include <ctype.h>
@@ -12,277 +10,126 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <rte_cycles.h>
-#include <rte_launch.h>
 #include <rte_string_fns.h>
 
 #include "bench.h"
 #include "workers.h"
 
-#define SIZES         "64,256,1K,4K,16K,64K"
-#define SIZE_MAX_OP   (16 * 1024 * 1024)
-#define SLICE_SECONDS 0.1
-#define LCORES_MAX    64
+#define SIZES       "64,256,1K,4K,16K,64K"
+#define SIZE_MAX_OP (16 * 1024 * 1024)
+#define TOLERANCE   10 /* percent */
 
-struct lane {
-	unsigned int lcore;
-	struct pump pump;
-	struct histogram latency;
-	/* As the device was before. */
-	uint16_t ring;
-	bool started;
-	bool changed;
-};
-
-struct bench {
-	uint64_t size[BENCH_SIZES];
-	unsigned int nb_sizes;
-	struct lane *lane;
-	unsigned int nb_lanes;
-	uint64_t ring, batch, depth, memory;
-	uint16_t segments;
-	double seconds;
-	FILE *csv;
-	const char *plot;
-	struct bench_row row[BENCH_SIZES];
-	unsigned int nb_rows;
-};
-
-enum part { THROUGHPUT, LATENCY, MEMCPY, PARTS };
-
-static const char *const part_names[] = { "throughput", "latency", "memcpy" };
-static const double part_share[] = { 0.5, 0.25, 0.25 };
-
-static void
-progress(const char *fmt, ...)
+int
+bench_compare(const struct bench_figure *a, const struct bench_figure *b)
 {
-	va_list ap;
-
-	if (shell.json || !isatty(STDOUT_FILENO))
-		return;
-	va_start(ap, fmt);
-	fputs("\r\033[0K", stdout);
-	vprintf(fmt, ap);
-	va_end(ap);
-	fflush(stdout);
+	return b->low > a->high ? 1 : b->high < a->low ? -1 : 0;
 }
 
-/* rte_eal_wait_lcore() spins, on a CPU that the device's own thread may need. */
-static void
-wait_for(unsigned int lcore)
+const char *
+bench_verdict(int order)
 {
-	while (rte_eal_get_lcore_state(lcore) == RUNNING)
-		usleep(500);
-	rte_eal_wait_lcore(lcore);
+	return order > 0 ? "faster" : order < 0 ? "slower" : "same";
 }
 
-/* One slice on all lanes. The main lcore may be one of them. */
-static int
-run_slice(struct bench *b, bool memcpy_part)
+/* Half of the distance from the lowest to the highest, of the median. */
+static double
+spread(const struct bench_figure *f)
 {
-	int (*run)(void *) = memcpy_part ? pump_memcpy : pump_run;
-	struct lane *own = NULL;
-	unsigned int i;
-	int ret = 0;
-
-	for (i = 0; i < b->nb_lanes && ret == 0; i++) {
-		struct lane *l = &b->lane[i];
-
-		if (l->lcore == rte_get_main_lcore())
-			own = l;
-		else
-			ret = rte_eal_remote_launch(run, &l->pump, l->lcore);
-	}
-	if (own != NULL && ret == 0)
-		run(&own->pump);
-	for (i = 0; i < b->nb_lanes; i++)
-		if (b->lane[i].lcore != rte_get_main_lcore())
-			wait_for(b->lane[i].lcore);
-	if (ret != 0)
-		return shell_error(ret, "an lcore does not start: %s", strerror(-ret));
-	for (i = 0; i < b->nb_lanes; i++) {
-		const struct pump *p = &b->lane[i].pump;
-
-		if (p->error == -ETIMEDOUT)
-			return shell_error(p->error, "device %d makes no progress, %u in flight: "
-				"'show device %d status'", p->dev, p->in_flight, p->dev);
-		if (p->error != 0)
-			return shell_error(p->error, "device %d refuses an operation: %s", p->dev,
-				strerror(-p->error));
-		if (p->done.errors > 0)
-			return shell_error(-EIO, "%" PRIu64 " operations of device %d failed: 'show "
-				"errors'", p->done.errors, p->dev);
-	}
-	return 0;
-}
-
-static int
-run_part(struct bench *b, uint64_t size, enum part part)
-{
-	double left = b->seconds * part_share[part], total = left, slice;
-	unsigned int i;
-	int ret = 0;
-
-	for (i = 0; i < b->nb_lanes; i++) {
-		memset(&b->lane[i].pump.done, 0, sizeof(b->lane[i].pump.done));
-		memset(&b->lane[i].latency, 0, sizeof(b->lane[i].latency));
-		b->lane[i].pump.latency = part == LATENCY ? &b->lane[i].latency : NULL;
-	}
-	while (left > 0 && ret == 0 && !shell.interrupted) {
-		progress("%" PRIu64 " bytes: %s %.0f %%", size, part_names[part],
-			100 * (total - left) / total);
-		slice = RTE_MIN(left, SLICE_SECONDS);
-		for (i = 0; i < b->nb_lanes; i++)
-			b->lane[i].pump.duration = RTE_MAX(slice * rte_get_tsc_hz(), 1);
-		ret = run_slice(b, part == MEMCPY);
-		left -= slice;
-	}
-	progress("");
-	return ret;
-}
-
-/* Operations a second of all lanes (in millions), and cycles of an operation. */
-static void
-collect(const struct bench *b, double *mops, double *cycles)
-{
-	double ops = 0, busy = 0;
-	unsigned int i;
-
-	*mops = 0;
-	for (i = 0; i < b->nb_lanes; i++) {
-		const struct pump_counters *c = &b->lane[i].pump.done;
-
-		ops += c->ops;
-		busy += c->busy;
-		*mops += c->ops * (rte_get_tsc_hz() / RTE_MAX((double)c->cycles, 1.0)) / 1e6;
-	}
-	*cycles = busy / RTE_MAX(ops, 1.0);
-}
-
-static void
-collect_latency(struct bench *b, struct bench_row *r)
-{
-	const double ns = 1e9 / rte_get_tsc_hz();
-	struct histogram *all = &b->lane[0].latency;
-	unsigned int i;
-
-	for (i = 1; i < b->nb_lanes; i++)
-		histogram_merge(all, &b->lane[i].latency);
-	r->p50 = histogram_percentile(all, 0.5) * ns;
-	r->p99 = histogram_percentile(all, 0.99) * ns;
-	r->p999 = histogram_percentile(all, 0.999) * ns;
-	r->max = all->max * ns;
+	return 50 * (f->high - f->low) / RTE_MAX(f->median, 1e-9);
 }
 
 static void
 show_row(const struct bench *b, const struct bench_row *r)
 {
+	const struct bench_result *x = &r->side[0], *y = &r->side[1];
+
 	out_begin("bench");
+	out_widths(6, 6);
 	out_num("size", r->size);
-	out_real("mops", r->mops, 3);
-	out_real("gbps", r->gbps, 2);
-	out_real("cycles", r->cycles, 1);
-	out_real("p50_ns", r->p50, 0);
-	out_real("p99_ns", r->p99, 0);
-	out_real("p99.9_ns", r->p999, 0);
-	out_real("max_ns", r->max, 0);
-	out_real("cpu_mops", r->cpu_mops, 3);
-	out_real("cpu_gbps", r->cpu_gbps, 2);
-	out_real("cpu_cycles", r->cpu_cycles, 1);
+	if (shell.json)
+		out_real("mops", x->mops, 4);
+	out_real("gbps", x->gbps.median, 2);
+	out_real(shell.json ? "spread_percent" : "+-%", spread(&x->gbps), 1);
+	out_real("cycles", x->cycles, 1);
+	if (shell.json) {
+		out_real("p50_ns", x->p50, 0);
+		out_real("p99_ns", x->p99, 0);
+		out_real("p99.9_ns", x->p999, 0);
+		out_real("max_ns", x->max, 0);
+		out_str("vs", "%s", b->side[1].name);
+		out_real("vs_mops", y->mops, 4);
+	} else {
+		out_real("p50_us", x->p50 / 1e3, 1);
+		out_real("p99_us", x->p99 / 1e3, 1);
+	}
+	out_real("vs_gbps", y->gbps.median, 2);
+	out_real(shell.json ? "vs_spread_percent" : "+-%", spread(&y->gbps), 1);
+	out_real(shell.json ? "vs_cycles" : "vs_cyc", y->cycles, 1);
+	out_real("ratio", x->gbps.median / RTE_MAX(y->gbps.median, 1e-9), 2);
+	out_str("is", "%s", bench_verdict(bench_compare(&y->gbps, &x->gbps)));
 	out_row();
-	if (b->csv == NULL)
-		return;
-	fprintf(b->csv, "%" PRIu64 ",%.4f,%.3f,%.1f,%.0f,%.0f,%.0f,%.0f,%.4f,%.3f,%.1f\n", r->size,
-		r->mops, r->gbps, r->cycles, r->p50, r->p99, r->p999, r->max, r->cpu_mops,
-		r->cpu_gbps, r->cpu_cycles);
-	fflush(b->csv);
 }
 
-static int
-measure(struct bench *b, uint64_t size)
-{
-	struct bench_row *r = &b->row[b->nb_rows];
-	unsigned int i, part;
-	int ret = 0;
-
-	for (i = 0; i < b->nb_lanes && ret == 0; i++) {
-		struct pump *p = &b->lane[i].pump;
-
-		p->size = size;
-		ret = pump_init(p, b->memory, rte_lcore_to_socket_id(b->lane[i].lcore));
-	}
-	if (ret != 0)
-		return ret;
-	r->size = size;
-	for (part = 0; part < PARTS && ret == 0; part++) {
-		ret = run_part(b, size, part);
-		if (part == THROUGHPUT)
-			collect(b, &r->mops, &r->cycles);
-		else if (part == LATENCY)
-			collect_latency(b, r);
-		else
-			collect(b, &r->cpu_mops, &r->cpu_cycles);
-	}
-	r->gbps = r->mops * size * 8 / 1e3;
-	r->cpu_gbps = r->cpu_mops * size * 8 / 1e3;
-	/* An interrupted size is not measured to its end. */
-	if (ret == 0 && !shell.interrupted) {
-		show_row(b, r);
-		b->nb_rows++;
-	}
-	return ret;
-}
-
-/* Memory goes away only when its device does not know it any more. */
 static void
-release(struct bench *b)
+show_loads(const struct bench *b)
 {
 	unsigned int i;
 
-	for (i = 0; i < b->nb_lanes; i++) {
-		struct pump *p = &b->lane[i].pump;
+	for (i = 0; i < b->nb_load_rows; i++) {
+		const struct bench_load *l = &b->loads[i];
 
-		pump_fini(p, p->in_flight == 0 ||
-			device_restart(p->dev, device_get(p->dev)->ring) == 0);
-		p->in_flight = 0;
+		out_begin("load");
+		out_num("size", l->size);
+		out_num("percent", l->percent);
+		out_real("mops", l->mops, 4);
+		out_real("p50_ns", l->p50, 0);
+		out_real("p99_ns", l->p99, 0);
+		out_real("p99.9_ns", l->p999, 0);
+		out_row();
 	}
 }
 
-/* The smallest size from which on a measure is better with the device; 0: none. */
+/* The smallest size from which on a measure is as good with the device, or better; 0: none. */
 static uint64_t
-better_from(const struct bench *b, bool cycles)
+good_from(const struct bench *b, bool cycles, int order)
 {
 	uint64_t from = 0;
 	unsigned int i;
 
 	for (i = b->nb_rows; i-- > 0;) {
-		const struct bench_row *r = &b->row[i];
+		const struct bench_result *x = &b->row[i].side[0], *y = &b->row[i].side[1];
 
-		if (cycles ? r->cycles >= r->cpu_cycles : r->gbps < r->cpu_gbps)
+		if (cycles ? x->cycles >= y->cycles : bench_compare(&y->gbps, &x->gbps) < order)
 			break;
-		from = r->size;
+		from = b->row[i].size;
 	}
 	return from;
 }
 
 static void
+out_from(const char *key, uint64_t from)
+{
+	if (from > 0)
+		out_num(key, from);
+	else
+		out_str(key, "never");
+}
+
+static void
 show_verdict(const struct bench *b)
 {
-	uint64_t cheaper = better_from(b, true), faster = better_from(b, false);
-
-	if (b->nb_rows == 0)
-		return;
-	out_begin("offload");
-	if (cheaper > 0)
-		out_num("costs_less_CPU_from", cheaper);
-	else
-		out_str("costs_less_CPU_from", "never");
-	if (faster > 0)
-		out_num("is_faster_from", faster);
-	else
-		out_str("is_faster_from", "never");
+	if (b->side[1].cpu) {
+		out_begin("offload");
+		out_from("costs_less_CPU_from", good_from(b, true, 0));
+		out_from("is_as_fast_from", good_from(b, false, 0));
+		out_from("is_faster_from", good_from(b, false, 1));
+	} else {
+		out_begin("against");
+		out_str("name", "%s", b->side[1].name);
+		out_from("is_as_fast_from", good_from(b, false, 0));
+		out_from("is_faster_from", good_from(b, false, 1));
+	}
 	out_line();
 }
 
@@ -290,12 +137,21 @@ static int
 parse_sizes(struct bench *b, const struct args *a)
 {
 	const union word *w = option(a, "sizes");
+	char path[SHELL_WORD_SIZE];
 	const char *list = w == NULL ? SIZES : w->text.start;
 	size_t len = w == NULL ? strlen(SIZES) : w->text.len;
 	char word[32];
 	uint64_t size;
 	unsigned int i;
 
+	if (w == NULL && b->nb_sizes > 0)
+		return 0; /* those of the file to check against */
+	b->nb_sizes = 0;
+	if (len > strlen("pcap:") && strncmp(list, "pcap:", strlen("pcap:")) == 0) {
+		strlcpy(path, list + strlen("pcap:"), RTE_MIN(len - strlen("pcap:") + 1,
+			sizeof(path)));
+		return bench_packets(b, path);
+	}
 	while (list_next(&list, &len, word, sizeof(word))) {
 		if (parse_size(word, &size) != 0 || size == 0 || size > SIZE_MAX_OP)
 			return shell_error(-EINVAL, "bad word '%s' for 'sizes': expected sizes of 1 to "
@@ -319,13 +175,14 @@ add_lane(struct bench *b, unsigned int lcore)
 		return shell_error(-EINVAL,
 			"bad word '%u' for 'lcores': expected lcores of 'show lcores'", lcore);
 	for (i = 0; i < b->nb_lanes; i++)
-		if (b->lane[i].lcore == lcore)
+		if (b->side[0].lane[i].lcore == lcore)
 			return shell_error(-EINVAL, "lcore %u is given twice", lcore);
 	if (worker_get(lcore) != NULL && worker_get(lcore)->running)
 		return shell_error(-EBUSY, "lcore %u is working: 'stop workers' first", lcore);
-	if (b->nb_lanes == LCORES_MAX)
-		return shell_error(-E2BIG, "more than %u lcores", LCORES_MAX);
-	b->lane[b->nb_lanes++].lcore = lcore;
+	if (b->nb_lanes == BENCH_LANES)
+		return shell_error(-E2BIG, "more than %u lcores", BENCH_LANES);
+	b->side[0].lane[b->nb_lanes].lcore = lcore;
+	b->side[1].lane[b->nb_lanes++].lcore = lcore;
 	return 0;
 }
 
@@ -372,7 +229,7 @@ in_range(const char *name, uint64_t value, uint64_t min, uint64_t max)
 
 /* A device for each lcore: the one named, then those after it. */
 static int
-take_device(struct bench *b, struct lane *l, int16_t id)
+take_device(struct bench *b, struct bench_lane *l, int16_t id)
 {
 	struct shell_dev *d = device_get(id);
 	struct rte_dma_info info;
@@ -424,107 +281,232 @@ take_device(struct bench *b, struct lane *l, int16_t id)
 static void
 give_devices_back(struct bench *b)
 {
-	unsigned int i;
+	unsigned int s, i;
+
+	for (s = 0; s < 2; s++)
+		for (i = 0; i < b->nb_lanes; i++) {
+			struct bench_lane *l = &b->side[s].lane[i];
+
+			if (!l->changed)
+				continue;
+			/* The shell did not follow the indexes: it begins anew with the device. */
+			if (l->started)
+				device_restart(l->pump.dev, l->ring);
+			else if (device_stop(l->pump.dev) == 0)
+				device_get(l->pump.dev)->ring = l->ring;
+		}
+}
+
+static int
+take_side(struct bench *b, struct bench_side *side, int16_t id)
+{
+	unsigned int i, j;
+	int ret;
 
 	for (i = 0; i < b->nb_lanes; i++) {
-		struct lane *l = &b->lane[i];
-
-		if (!l->changed)
-			continue;
-		/* The shell did not follow the indexes: it begins anew with the device. */
-		if (l->started)
-			device_restart(l->pump.dev, l->ring);
-		else if (device_stop(l->pump.dev) == 0)
-			device_get(l->pump.dev)->ring = l->ring;
+		if (id < 0)
+			return shell_error(-ENODEV, "%u lcores need as many devices, there are %u",
+				b->nb_lanes, i);
+		for (j = 0; j < b->nb_lanes; j++)
+			if (side != &b->side[0] && b->side[0].lane[j].pump.dev == id)
+				return shell_error(-EINVAL, "device %d would be on both sides", id);
+		ret = take_device(b, &side->lane[i], id);
+		if (ret != 0)
+			return ret;
+		if (i == 0)
+			strlcpy(side->name, device_get(id)->name, sizeof(side->name));
+		id = rte_dma_next_dev(id + 1);
 	}
+	return 0;
+}
+
+/* "vs": "cpu", or a device by number or name. */
+static int
+parse_vs(struct bench *b, const struct args *a)
+{
+	const char *word = option_str(a, "vs", "cpu");
+	char *end;
+	long id;
+
+	b->side[1].cpu = strcmp(word, "cpu") == 0;
+	strlcpy(b->side[1].name, "CPU memcpy", sizeof(b->side[1].name));
+	if (b->side[1].cpu)
+		return 0;
+	id = rte_dma_get_dev_id_by_name(word);
+	if (id < 0 && isdigit((unsigned char)word[0])) {
+		id = strtol(word, &end, 10);
+		if (*end != '\0' || id > INT16_MAX || !rte_dma_is_valid(id))
+			id = -1;
+	}
+	if (id < 0)
+		return shell_error(-ENODEV, "bad word '%s' for 'vs': expected cpu, or a device (number "
+			"or name)", word);
+	return take_side(b, &b->side[1], id);
+}
+
+/* Percents of the throughput. */
+static int
+parse_loads(struct bench *b, const struct args *a)
+{
+	const union word *w = option(a, "load");
+	const char *list = w == NULL ? NULL : w->text.start;
+	size_t len = w == NULL ? 0 : w->text.len;
+	uint64_t percent;
+	char word[32];
+
+	while (list_next(&list, &len, word, sizeof(word))) {
+		if (parse_size(word, &percent) != 0 || percent < 1 || percent > 100)
+			return shell_error(-EINVAL, "bad word '%s' for 'load': expected percents of 1 "
+				"to 100", word);
+		if (b->nb_loads == BENCH_LOADS)
+			return shell_error(-E2BIG, "more than %u loads", BENCH_LOADS);
+		b->load[b->nb_loads++] = percent;
+	}
+	return 0;
+}
+
+/* Before time is spent on what has no place. */
+static int
+check_files(const struct args *a)
+{
+	static const char *const names[] = { "csv", "save", "report" };
+	const char *path = option_str(a, "plot", NULL);
+	unsigned int i;
+	FILE *f;
+	int ret = path == NULL ? 0 : plot_check(path);
+
+	for (i = 0; i < RTE_DIM(names) && ret == 0; i++) {
+		path = option_str(a, names[i], NULL);
+		f = path == NULL ? NULL : fopen(path, "a");
+		if (f != NULL)
+			fclose(f);
+		else if (path != NULL)
+			ret = shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
+	}
+	return ret;
 }
 
 static int
 prepare(struct bench *b, const struct args *a, int16_t id)
 {
-	uint64_t segments = option_num(a, "sg", 0);
-	const char *csv = option_str(a, "csv", NULL);
-	unsigned int i;
-	int ret;
+	const char *saved = option_str(a, "check", NULL);
+	int ret = saved == NULL ? 0 : bench_load_settings(b, saved);
 
-	b->ring = option_num(a, "ring", 0);
-	b->batch = option_num(a, "batch", 32);
-	b->depth = option_num(a, "depth", 0);
-	b->memory = option_num(a, "memory", 8 * 1024 * 1024);
+	if (ret != 0)
+		return ret;
+	b->ring = option_num(a, "ring", b->ring);
+	b->batch = option_num(a, "batch", saved == NULL ? 32 : b->batch);
+	b->depth = option_num(a, "depth", b->depth);
+	b->memory = option_num(a, "memory", saved == NULL ? 8 * 1024 * 1024 : b->memory);
 	b->seconds = shell_limit_seconds(option_real(a, "seconds", 1));
-	b->plot = option_str(a, "plot", NULL);
-	ret = in_range("sg", segments, 0, PUMP_SEGMENTS_MAX);
+	ret = in_range("sg", option_num(a, "sg", b->segments), 0, PUMP_SEGMENTS_MAX);
 	if (ret == 0)
 		ret = in_range("memory", b->memory, 4096, UINT64_C(1) << 40);
-	b->segments = segments;
+	if (ret == 0)
+		ret = in_range("tolerance", option_num(a, "tolerance", TOLERANCE), 0, 100);
+	b->segments = option_num(a, "sg", b->segments);
 	if (ret == 0)
 		ret = parse_sizes(b, a);
-	if (ret == 0 && b->size[0] < segments)
-		ret = shell_error(-EINVAL, "%" PRIu64 " bytes cannot be cut into %" PRIu64
-			" segments", b->size[0], segments);
+	if (ret == 0 && b->size[0] < b->segments)
+		ret = shell_error(-EINVAL, "%" PRIu64 " bytes cannot be cut into %u segments",
+			b->size[0], b->segments);
+	if (ret == 0)
+		ret = parse_loads(b, a);
 	if (ret == 0)
 		ret = parse_lcores(b, a);
-	if (ret == 0 && b->plot != NULL)
-		ret = plot_check(b->plot);
-	for (i = 0; i < b->nb_lanes && ret == 0; i++) {
-		if (id < 0)
-			return shell_error(-ENODEV, "%u lcores need as many devices, there are %u",
-				b->nb_lanes, i);
-		ret = take_device(b, &b->lane[i], id);
-		id = rte_dma_next_dev(id + 1);
-	}
-	if (ret != 0 || csv == NULL)
-		return ret;
-	b->csv = fopen(csv, "w");
-	if (b->csv == NULL)
-		return shell_error(-errno, "cannot write '%s': %s", csv, strerror(errno));
-	fputs("size,mops,gbps,cycles,p50_ns,p99_ns,p99.9_ns,max_ns,cpu_mops,cpu_gbps,cpu_cycles\n",
-		b->csv);
-	return 0;
+	if (ret == 0)
+		ret = check_files(a);
+	if (ret == 0)
+		ret = take_side(b, &b->side[0], id);
+	return ret != 0 ? ret : parse_vs(b, a);
 }
 
+/* What is to be made of the figures. */
 static int
-make_plot(const struct bench *b)
+make_files(const struct bench *b, const struct args *a)
 {
-	const struct pump *p = &b->lane[0].pump;
-	char title[256];
+	const char *csv = option_str(a, "csv", NULL), *save = option_str(a, "save", NULL);
+	const char *picture = option_str(a, "plot", NULL), *html = option_str(a, "report", NULL);
+	const char *saved = option_str(a, "check", NULL);
+	int ret = 0;
 
-	snprintf(title, sizeof(title), "%s: ring %u, batch %u, in flight up to %u, %u lcore(s)%s",
-		device_get(p->dev)->name, device_get(p->dev)->ring, p->batch, p->depth, b->nb_lanes,
-		p->segments > 0 ? ", segment lists" : "");
-	return plot(b->plot, title, b->row, b->nb_rows);
+	if (csv != NULL)
+		ret = bench_csv(b, csv);
+	if (ret == 0 && save != NULL)
+		ret = bench_save(b, save);
+	if (ret == 0 && picture != NULL)
+		ret = plot(b, picture);
+	if (ret == 0 && html != NULL)
+		ret = report(b, html);
+	if (ret == 0 && saved != NULL)
+		ret = bench_check(b, saved, option_num(a, "tolerance", TOLERANCE));
+	return ret;
+}
+
+static void
+bench_free(struct bench *b)
+{
+	free(b->side[0].lane);
+	free(b->side[1].lane);
+	free(b->row);
+	free(b->loads);
+	free(b->packet);
+	free(b);
+}
+
+static struct bench *
+bench_new(void)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	const size_t lanes = BENCH_LANES * sizeof(*b->side[0].lane);
+	unsigned int s;
+
+	if (b == NULL)
+		return NULL;
+	b->row = calloc(BENCH_SIZES, sizeof(*b->row));
+	b->loads = calloc(BENCH_SIZES * BENCH_LOADS, sizeof(*b->loads));
+	for (s = 0; s < 2; s++) {
+		b->side[s].lane = aligned_alloc(RTE_CACHE_LINE_SIZE, lanes);
+		if (b->side[s].lane != NULL)
+			memset(b->side[s].lane, 0, lanes);
+	}
+	if (b->row != NULL && b->loads != NULL && b->side[0].lane != NULL &&
+			b->side[1].lane != NULL)
+		return b;
+	bench_free(b);
+	return NULL;
 }
 
 int
 cmd_bench(const struct args *a)
 {
 	const int16_t id = a->optional != NULL ? a->optional->dev.id : device_first();
-	struct bench *b = calloc(1, sizeof(*b));
+	struct bench *b = bench_new();
 	unsigned int i;
 	int ret;
 
-	if (b != NULL)
-		b->lane = aligned_alloc(RTE_CACHE_LINE_SIZE, LCORES_MAX * sizeof(*b->lane));
-	if (b == NULL || b->lane == NULL) {
-		free(b);
+	if (b == NULL)
 		return shell_error(-ENOMEM, "out of memory");
-	}
-	memset(b->lane, 0, LCORES_MAX * sizeof(*b->lane));
 	ret = prepare(b, a, id);
+	if (ret == 0) {
+		shell_note("%s beside %s\nring %u, batch %u, in flight up to %u, %u lcore%s",
+			b->side[0].name, b->side[1].name, device_get(id)->ring,
+			(unsigned int)b->batch, b->side[0].lane[0].pump.depth, b->nb_lanes,
+			b->nb_lanes == 1 ? "" : "s");
+		bench_watch_begin();
+	}
 	for (i = 0; i < b->nb_sizes && ret == 0 && !shell.interrupted; i++) {
-		ret = measure(b, b->size[i]);
-		release(b);
+		ret = bench_measure(b, b->size[i]);
+		if (b->nb_rows == i + 1)
+			show_row(b, &b->row[i]);
 	}
 	if (ret == 0 && b->nb_rows > 0) {
+		show_loads(b);
 		show_verdict(b);
-		if (b->plot != NULL)
-			ret = make_plot(b);
+		bench_watch_end(b);
+		ret = make_files(b, a);
 	}
-	if (b->csv != NULL && (ferror(b->csv) + fclose(b->csv)) != 0 && ret == 0)
-		ret = shell_error(-EIO, "'%s' could not be written completely",
-			option_str(a, "csv", ""));
 	give_devices_back(b);
-	free(b->lane);
-	free(b);
+	bench_free(b);
 	return ret != 0 ? ret : shell.interrupted ? -EINTR : 0;
 }

@@ -5,21 +5,107 @@
 #ifndef BENCH_H
 #define BENCH_H
 
-#include <stdint.h>
+/**
+ * @file
+ *
+ * What bench.c (the command), bench_run.c (measuring), bench_file.c (files of figures), plot.c and
+ * report.c share.
+ */
 
-#define BENCH_SIZES 32
+#include "pump.h"
 
-/** What was measured for one size. */
-struct bench_row {
-	uint64_t size;
-	double mops, gbps;
-	double cycles; /**< of the submitting lcore, an operation */
-	double p50, p99, p999, max; /**< nanoseconds from submit to completion */
-	double cpu_mops, cpu_gbps, cpu_cycles;
+#define BENCH_SIZES  32
+#define BENCH_LANES  64
+#define BENCH_LOADS  16
+#define BENCH_ROUNDS 5
+
+/** A median, and the lowest and the highest of the rounds. */
+struct bench_figure {
+	double median, low, high;
 };
+
+/** What one side, a device or the CPU, did with operations of one size. */
+struct bench_result {
+	struct bench_figure gbps;
+	double mops;
+	double cycles; /**< of the submitting lcore, an operation */
+	double p50, p99, p999, max; /**< nanoseconds from submit to completion; 0 for the CPU */
+	struct histogram latency;
+};
+
+struct bench_row {
+	uint64_t size; /**< the mean, where sizes come from a capture */
+	struct bench_result side[2];
+};
+
+/** Latency at a part of the throughput that was measured. */
+struct bench_load {
+	uint64_t size;
+	unsigned int percent;
+	double mops;
+	double p50, p99, p999; /**< nanoseconds from when it was due */
+};
+
+struct bench_lane {
+	unsigned int lcore;
+	struct pump pump;
+	struct histogram latency;
+	/* As the device was before. */
+	uint16_t ring;
+	bool started;
+	bool changed;
+};
+
+struct bench_side {
+	bool cpu; /**< memcpy, on the lanes of the other side */
+	char name[64];
+	struct bench_lane *lane;
+};
+
+struct bench {
+	uint64_t size[BENCH_SIZES];
+	unsigned int nb_sizes;
+	uint32_t *packet; /**< sizes from a capture: one row */
+	uint32_t nb_packets;
+	unsigned int load[BENCH_LOADS];
+	unsigned int nb_loads;
+	struct bench_side side[2];
+	unsigned int nb_lanes;
+	uint64_t ring, batch, depth, memory;
+	uint16_t segments;
+	double seconds;
+	struct bench_row *row;
+	unsigned int nb_rows;
+	struct bench_load *loads;
+	unsigned int nb_load_rows;
+};
+
+/** One size: rounds in turn, into a new row; then the loads. */
+int bench_measure(struct bench *b, uint64_t size);
+/** Words for what makes figures doubtful, since bench_watch_begin(). */
+void bench_watch_begin(void);
+void bench_watch_end(const struct bench *b);
+
+/** -1, 0, 1: the second is slower, the same (they overlap), faster. */
+int bench_compare(const struct bench_figure *a, const struct bench_figure *b);
+const char *bench_verdict(int order);
+
+/** A line for each thing that the figures depend on, "NAME: VALUE". */
+void bench_describe(const struct bench *b, FILE *f, const char *begin, const char *end);
+int bench_csv(const struct bench *b, const char *path);
+int bench_save(const struct bench *b, const char *path);
+/** Take sizes, ring, batch, depth, memory and segments from a saved file. */
+int bench_load_settings(struct bench *b, const char *path);
+/** An error when slower by more than tolerance percent and the spread. */
+int bench_check(const struct bench *b, const char *path, uint64_t tolerance);
+/** Sizes of a capture's packets, or an error after a message. */
+int bench_packets(struct bench *b, const char *path);
 
 /** Whether a plot can be made there; an error after a message. */
 int plot_check(const char *path);
-int plot(const char *path, const char *title, const struct bench_row *row, unsigned int n);
+int plot(const struct bench *b, const char *path);
+/** The plot as SVG, malloc'ed; NULL when there is no gnuplot. */
+char *plot_svg(const struct bench *b);
+int report(const struct bench *b, const char *path);
 
 #endif /* BENCH_H */

@@ -31,6 +31,7 @@ static struct {
 	char what[32];
 	struct field field[FIELDS];
 	unsigned int n;
+	unsigned int number_width, string_width; /* of columns, at least */
 } result;
 
 /* The table that the last row belonged to; a row of another one prints a header first. */
@@ -116,6 +117,14 @@ out_begin(const char *what)
 		result.field[result.n].text = NULL;
 	}
 	strlcpy(result.what, what, sizeof(result.what));
+	out_widths(7, 15);
+}
+
+void
+out_widths(unsigned int number, unsigned int string)
+{
+	result.number_width = number;
+	result.string_width = string;
 }
 
 static struct field *
@@ -339,9 +348,10 @@ out_row(void)
 	strlcpy(table, result.what, sizeof(table));
 	for (pass = header ? 0 : 1; pass < 2; pass++) {
 		for (f = result.field; f < result.field + result.n; f++) {
-			int width = RTE_MAX(strlen(f->key), f->kind == FIELD_NUMBER ? 7u : 15u);
+			int width = RTE_MAX(strlen(f->key), f->kind <= FIELD_HEX ?
+				result.number_width : result.string_width);
 
-			printf(f->kind == FIELD_NUMBER ? " %*s" : " %-*s", width,
+			printf(f->kind <= FIELD_HEX ? " %*s" : " %-*s", width,
 				pass == 0 ? f->key : f->value);
 		}
 		putchar('\n');

@@ -32,22 +32,27 @@ histogram_merge(struct histogram *to, const struct histogram *from)
 }
 
 uint64_t
+histogram_upper(unsigned int i)
+{
+	unsigned int shift;
+
+	if (i < 1u << HISTOGRAM_SUB_BITS)
+		return i;
+	shift = (i >> HISTOGRAM_SUB_BITS) - 1;
+	return ((uint64_t)(i - (shift << HISTOGRAM_SUB_BITS) + 1) << shift) - 1;
+}
+
+uint64_t
 histogram_percentile(const struct histogram *h, double part)
 {
 	uint64_t wanted = (uint64_t)(h->count * part), seen = 0;
-	unsigned int i, shift;
-	uint64_t value;
+	unsigned int i;
 
 	for (i = 0; i < HISTOGRAM_SIZE; i++) {
 		seen += h->bucket[i];
-		if (seen <= wanted)
-			continue;
-		if (i < 1u << HISTOGRAM_SUB_BITS)
-			return i;
-		shift = (i >> HISTOGRAM_SUB_BITS) - 1;
-		/* The bucket's upper end, and never above what was seen. */
-		value = ((uint64_t)(i - (shift << HISTOGRAM_SUB_BITS) + 1) << shift) - 1;
-		return RTE_MIN(value, h->max);
+		/* Never above what was seen. */
+		if (seen > wanted)
+			return RTE_MIN(histogram_upper(i), h->max);
 	}
 	return h->max;
 }
@@ -60,6 +65,7 @@ pump_init(struct pump *p, uint64_t memory, int numa)
 
 	p->slots = RTE_MAX(1u, memory / 2 / space);
 	p->slot = 0;
+	p->next_size = 0;
 	p->in_flight = 0;
 	ret = dma_memory_alloc(&p->mem, 2 * p->slots * space, numa, 0);
 	if (ret != 0)
@@ -84,28 +90,55 @@ pump_fini(struct pump *p, bool memory_too)
 	p->sge = NULL;
 }
 
+static inline uint32_t
+size_next(struct pump *p)
+{
+	uint32_t size;
+
+	if (p->sizes == NULL)
+		return p->size;
+	size = p->sizes[p->next_size];
+	if (++p->next_size == p->nb_sizes)
+		p->next_size = 0;
+	return size;
+}
+
 /* Cut one slot into segments; both sides have the same cuts. */
 static int
-enqueue_sg(struct pump *p, rte_iova_t src, rte_iova_t dst)
+enqueue_sg(struct pump *p, rte_iova_t src, rte_iova_t dst, uint32_t size)
 {
 	struct rte_dma_sge *s = p->sge, *d = p->sge + PUMP_SEGMENTS_MAX;
-	uint32_t at = 0, part = p->size / p->segments;
+	uint32_t at = 0, part = size / p->segments;
 	uint16_t i;
 
 	for (i = 0; i < p->segments; i++, at += part) {
 		s[i].addr = src + at;
 		d[i].addr = dst + at;
-		s[i].length = i + 1 == p->segments ? p->size - at : part;
+		s[i].length = i + 1 == p->segments ? size - at : part;
 		d[i].length = s[i].length;
 	}
 	return rte_dma_copy_sg(p->dev, p->vchan, s, d, p->segments, p->segments, 0);
+}
+
+/* Enqueue the copy of the next slot; returns what rte_dma_copy() does. */
+static inline int
+enqueue(struct pump *p, uint64_t space)
+{
+	const uint64_t at = p->slot * space;
+	const rte_iova_t src = p->mem.iova + at, dst = src + p->slots * space;
+	const uint32_t size = size_next(p);
+	int ret = p->segments > 0 ? enqueue_sg(p, src, dst, size) :
+		rte_dma_copy(p->dev, p->vchan, src, dst, size, 0);
+
+	if (ret >= 0 && ++p->slot == p->slots)
+		p->slot = 0;
+	return ret;
 }
 
 /* Enqueue a batch and submit it. Returns how many operations went in, or a negative errno. */
 static inline int
 push(struct pump *p, uint64_t space)
 {
-	const rte_iova_t dst = p->mem.iova + p->slots * space;
 	uint16_t last = 0;
 	uint32_t n, i;
 	uint64_t now;
@@ -115,15 +148,10 @@ push(struct pump *p, uint64_t space)
 	if (p->in_flight + p->batch > p->depth)
 		return 0;
 	for (n = 0; n < p->batch; n++) {
-		uint64_t at = p->slot * space;
-
-		ret = p->segments > 0 ? enqueue_sg(p, p->mem.iova + at, dst + at) :
-			rte_dma_copy(p->dev, p->vchan, p->mem.iova + at, dst + at, p->size, 0);
+		ret = enqueue(p, space);
 		if (ret < 0)
 			break;
 		last = ret;
-		if (++p->slot == p->slots)
-			p->slot = 0;
 	}
 	if (n == 0)
 		return ret == -ENOSPC || ret >= 0 ? 0 : ret;
@@ -134,6 +162,30 @@ push(struct pump *p, uint64_t space)
 		for (i = 0; i < n; i++)
 			p->stamp[(uint16_t)(last - i)] = now;
 	}
+	return n;
+}
+
+/*
+ * What is due by now of operations that come at a fixed rate. Each is stamped with the time at which
+ * it was due, not with that at which the device had room for it: who waits for it has waited since.
+ */
+static inline int
+push_due(struct pump *p, uint64_t space, uint64_t *due)
+{
+	const uint64_t now = rte_rdtsc();
+	int ret = 0, n = 0;
+
+	for (; *due <= now && p->in_flight < p->depth && n < p->batch; *due += p->interval) {
+		ret = enqueue(p, space);
+		if (ret < 0)
+			break;
+		p->stamp[(uint16_t)ret] = *due;
+		p->in_flight++;
+		n++;
+	}
+	if (n == 0)
+		return ret == -ENOSPC || ret >= 0 ? 0 : ret;
+	rte_dma_submit(p->dev, p->vchan);
 	return n;
 }
 
@@ -183,13 +235,13 @@ pump_run(void *arg)
 	const uint64_t space = RTE_ALIGN_CEIL((uint64_t)p->size, RTE_CACHE_LINE_SIZE);
 	const uint64_t patience = rte_get_tsc_hz() * STALL_SECOND;
 	const uint64_t begin = rte_rdtsc(), before = p->done.cycles;
-	uint64_t t0 = begin, t1, t2, progress = begin;
+	uint64_t t0 = begin, t1, t2, progress = begin, due = begin;
 	bool pushing = true;
 	int pushed;
 
 	p->error = 0;
 	while (pushing || p->in_flight > 0) {
-		pushed = pushing ? push(p, space) : 0;
+		pushed = !pushing ? 0 : p->interval > 0 ? push_due(p, space, &due) : push(p, space);
 		if (pushed < 0) {
 			p->error = pushed;
 			break;
@@ -231,7 +283,7 @@ pump_memcpy(void *arg)
 	p->error = 0;
 	do {
 		for (n = 0; n < p->batch; n++) {
-			memcpy(dst + p->slot * space, src + p->slot * space, p->size);
+			memcpy(dst + p->slot * space, src + p->slot * space, size_next(p));
 			if (++p->slot == p->slots)
 				p->slot = 0;
 		}

@@ -49,6 +49,8 @@ histogram_add(struct histogram *h, uint64_t value)
 }
 
 void histogram_merge(struct histogram *to, const struct histogram *from);
+/** The highest value of a bucket. */
+uint64_t histogram_upper(unsigned int i);
 /** The value that a part (0.99) of all is not above; at most 3 % too high. */
 uint64_t histogram_percentile(const struct histogram *h, double part);
 
@@ -82,7 +84,10 @@ struct pump {
 	/* What to do */
 	int16_t dev;
 	uint16_t vchan;
-	uint32_t size;
+	uint32_t size;          /**< of an operation, the longest where sizes are given */
+	const uint32_t *sizes;  /**< of operations, in turn; NULL: all have size */
+	uint32_t nb_sizes;
+	uint64_t interval;      /**< cycles from operation to operation, 0: as fast as it goes */
 	uint16_t batch;
 	uint16_t depth;         /**< operations in flight at most */
 	uint16_t segments;      /**< of each side of an operation, 0: plain copies */
@@ -97,6 +102,7 @@ struct pump {
 	struct dma_memory mem;  /**< sources, then destinations */
 	uint64_t slots;
 	uint64_t slot;
+	uint32_t next_size;
 	uint32_t in_flight;
 	uint64_t *stamp;        /**< submit time by ring index, 65536 of them */
 	struct rte_dma_sge *sge;

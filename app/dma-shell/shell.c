@@ -12,8 +12,9 @@ struct shell shell = { .last_dev = -1 };
 
 #define CAUSES "src|dst|next|align|read|write|op|length|completion"
 
-#define BENCH_OPTIONS " [sizes LIST] [ring NUM] [batch NUM] [depth NUM] [seconds SECONDS]" \
-	" [lcores LIST] [sg NUM] [memory SIZE] [csv FILE] [plot FILE]"
+#define BENCH_OPTIONS " [vs WORD] [sizes LIST] [ring NUM] [batch NUM] [depth NUM] [seconds SECONDS]" \
+	" [lcores LIST] [sg NUM] [memory SIZE] [load LIST] [csv FILE] [plot FILE] [report FILE]" \
+	" [save FILE] [check FILE] [tolerance NUM]"
 
 const struct command shell_commands[] = {
 	{ "help [WORD]", "all commands, or those that begin with a word", cmd_help },
@@ -79,7 +80,7 @@ const struct command shell_commands[] = {
 
 	{ "verify [DEV] [seconds SECONDS] [seed NUM] [operations NUM] [size SIZE] [faults NUM]",
 		"random operations, every byte checked; about every so many a fault", cmd_verify },
-	{ "bench [DEV]" BENCH_OPTIONS, "measure it beside the CPU's memcpy", cmd_bench },
+	{ "bench [DEV]" BENCH_OPTIONS, "measure it beside the CPU's memcpy or another device", cmd_bench },
 	{ "watch [SECONDS] [count NUM]", "live screen of devices and workers, q leaves",
 		cmd_watch },
 	{ "set worker NUM device DEV [size SIZE] [batch NUM]",

@@ -130,6 +130,8 @@ int shell_error(int err, const char *fmt, ...) __rte_format_printf(2, 3);
 void shell_note(const char *fmt, ...) __rte_format_printf(1, 2);
 void out_command(void);
 void out_begin(const char *what);
+/** Least widths of this table's columns. */
+void out_widths(unsigned int number, unsigned int string);
 void out_num(const char *key, uint64_t value);
 void out_int(const char *key, int64_t value);
 void out_real(const char *key, double value, unsigned int decimals);

@@ -21,34 +21,94 @@ printf 123456789 >check
 cmp in out
 cmp <(tail -c +11 in | head -c 5) part
 
-# bench: a table of numbers, and both kinds of plots.
+# bench: a table of numbers, both kinds of plots, a report.
+plot=
+if command -v gnuplot >/dev/null; then
+	plot=yes
+else
+	echo "no gnuplot here: no plots"
+fi
 for kind in png svg; do
-	plot=
-	if command -v gnuplot >/dev/null; then
-		plot="plot bench.$kind"
-	else
-		echo "no gnuplot here: no plots"
-	fi
-	"$DMA_SHELL" "${EAL[@]}" -- --json \
-		-c "bench 0 sizes 64,1K,16K seconds 0.2 csv bench.csv $plot" >bench.json
+	"$DMA_SHELL" "${EAL[@]}" -- --json -c "bench 0 sizes 64,1K,16K seconds 0.2 load 20,80 \
+		csv bench.csv save base.csv report bench.html ${plot:+plot bench.$kind}" >bench.json
 	cat bench.json bench.csv
 	/usr/bin/python3 - <<-'END'
 		import csv, json
+		from html.parser import HTMLParser
 		rows = list(csv.DictReader(open("bench.csv")))
 		assert [r["size"] for r in rows] == ["64", "1024", "16384"], rows
+		saved = open("base.csv").read()
+		assert saved.endswith(open("bench.csv").read())
+		for word in "device: dma_skeleton0", "driver: ", "ring: 1024", "batch: 32", "cpu: ", \
+		        "dpdk: DPDK", "kernel: Linux", "date: 20":
+		    assert "\n# " + word in "\n" + saved, word
 		results = [json.loads(l) for l in open("bench.json")]
-		assert [r["result"] for r in results] == ["bench"] * 3 + ["offload"], results
+		kinds = [r["result"] for r in results]
+		assert kinds == ["bench"] * 3 + ["load"] * 6 + ["offload"], kinds
 		for r in results[:3]:
-		    assert r["mops"] > 0 and r["cpu_mops"] > 0 and r["cycles"] > 0, r
+		    assert r["mops"] > 0 and r["vs_mops"] > 0 and r["cycles"] > 0, r
 		    assert 0 < r["p50_ns"] <= r["p99_ns"] <= r["p99.9_ns"] <= r["max_ns"], r
 		    assert abs(r["gbps"] - r["mops"] * r["size"] * 8 / 1e3) < 0.1 * r["gbps"] + 0.1, r
+		    assert r["is"] in ("faster", "same", "slower"), r
+		    verdict = r["gbps"] * r["ratio"] != 0
+		for r in results[3:9]:
+		    assert r["percent"] in (20, 80) and 0 < r["p50_ns"] <= r["p99_ns"] <= r["p99.9_ns"], r
+		class Page(HTMLParser):
+		    cells, svg, open_tags = 0, 0, []
+		    def handle_starttag(self, tag, attributes):
+		        self.cells += tag == "td"
+		        self.svg += tag == "svg"
+		        names = [name for name, _ in attributes]
+		        assert "src" not in names and tag != "link", "the page is not whole in itself"
+		page = Page()
+		page.feed(open("bench.html").read())
+		assert page.cells >= 12 * 3, page.cells
 	END
 done
 if [ -n "$plot" ]; then
 	[ "$(head -c 8 bench.png | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || fail "no PNG"
 	[ "$(stat -c %s bench.png)" -gt 10000 ] || fail "the PNG is nearly empty"
 	grep -q "CPU memcpy" bench.svg || fail "no legend in the SVG"
+	grep -q "<svg" bench.html || fail "no plot in the report"
+	! grep -q "<?xml" bench.html || fail "a second header in the report"
 fi
+
+# Lines of the table fit 80 columns.
+"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 sizes 64,16K seconds 0.1" >table
+[ "$(wc -L <table)" -le 80 ] || fail "lines of $(wc -L <table) columns: $(cat table)"
+
+# Two devices, and sizes of the packets of a capture: 100 and 300 bytes.
+printf '%b' '\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x01\0\0\0' >two.pcap
+for length in '\x64\0\0\0' '\x2c\x01\0\0'; do
+	printf '%b' "\0\0\0\0\0\0\0\0\x04\0\0\0${length}abcd" >>two.pcap
+done
+"$DMA_SHELL" "${EAL[@]}" -- --json -c "bench 0 sizes pcap:two.pcap seconds 0.1; expect size == 200" \
+	>/dev/null && fail "the last result is the verdict"
+out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c "bench 0 sizes pcap:two.pcap seconds 0.1")
+expect_output '"size":200,' "$out"
+out=$("$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 sizes pcap:in" 2>&1) && fail "sizes from no capture"
+expect_output "bad word 'pcap:in' for 'sizes'" "$out"
+if [ "$HAVE_CBDMA" = 1 ]; then
+	out=$("$DMA_SHELL" "${EAL[@]}" --vdev=dma_cbdma0 -- -c "bench 0 vs 1 sizes 64,4K seconds 0.2
+		bench dma_cbdma0 vs dma_skeleton0 sizes 64 seconds 0.1")
+	expect_output "dma_skeleton0 beside dma_cbdma0" "$out"
+	expect_output "against: name dma_cbdma0" "$out"
+	expect_output "against: name dma_skeleton0" "$out"
+fi
+
+# A gate: figures that cannot be reached fail, figures that can do not.
+sed -E '/^[0-9]/s/^([0-9]+),([^,]*),.*/\1,\2,0.001,0.001,0.001,1,1,1,1,1,1,1,1,1,1/' base.csv >low.csv
+sed -E '/^[0-9]/s/^([0-9]+),([^,]*),.*/\1,\2,99999,99999,99999,1,1,1,1,1,1,1,1,1,1/; s/# batch.*/# batch: 16/' \
+	base.csv >high.csv
+"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 check low.csv seconds 0.1" >out || fail "$(cat out)"
+[ "$(grep -c " ok" out)" -eq 3 ] || fail "not three sizes that are ok: $(cat out)"
+out=$("$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 check high.csv seconds 0.1 tolerance 50 batch 32" 2>&1) &&
+	fail "slower figures are no failure"
+expect_output "slower than 'high.csv' by more than 50 % at 3 of 3 sizes" "$out"
+expect_output "not as then: batch was 16" "$out"
+for name in bench.csv nosuch; do
+	"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 check $name" >/dev/null 2>&1 && fail "check $name"
+done
 
 # Without gnuplot, a message that says what is missing.
 out=$(PATH=/nonexistent "$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 plot x.png" 2>&1) &&
