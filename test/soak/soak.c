@@ -90,11 +90,6 @@ start(void)
 	ret = rte_dma_configure(dev_id, &conf);
 	if (ret == 0)
 		ret = rte_dma_vchan_setup(dev_id, 0, &vchan);
-	if (ret == -ENOMEM && vchan.nb_desc > 16384 && rte_eal_iova_mode() == RTE_IOVA_PA) {
-		/* More than a hugepage, and no two may lie side by side. */
-		vchan.nb_desc = 16384;
-		ret = rte_dma_vchan_setup(dev_id, 0, &vchan);
-	}
 	if (ret == 0)
 		ret = rte_dma_start(dev_id);
 	if (ret != 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <bus_vdev_driver.h>
+#include <rte_errno.h>
 
 #include "test_driver.h"
 
@@ -408,6 +409,65 @@ test_dump(void **state __rte_unused)
 	assert_int_equal(cbdma_remove(bare.name), 0);
 }
 
+#if CBDMA_HAS_ENQ_DEQ
+/* The application's structures of operations go in and come out. */
+static void
+enqueue_and_dequeue(struct drv *d)
+{
+	static struct {
+		struct rte_dma_op op;
+		struct rte_dma_sge seg[2];
+	} one[8];
+	struct rte_dma_op *ops[RTE_DIM(one)], *done[RTE_DIM(one)];
+	unsigned int i, n;
+
+	memset(drv_dst, DRV_GUARD, RTE_DIM(one) * 64);
+	for (i = 0; i < RTE_DIM(one); i++) {
+		ops[i] = &one[i].op;
+		ops[i]->nb_src = ops[i]->nb_dst = 1;
+		ops[i]->src_dst_seg[0] = (struct rte_dma_sge){
+			i == 3 ? DRV_BAD_IOVA : drv_iova(drv_src + i * 64), 64};
+		ops[i]->src_dst_seg[1] = (struct rte_dma_sge){drv_iova(drv_dst + i * 64), 64};
+	}
+	assert_int_equal(rte_dma_enqueue_ops(d->id, 0, ops, RTE_DIM(one)), RTE_DIM(one));
+	for (n = 0, i = 0; n < RTE_DIM(one); i++) {
+		drv_run(d);
+		n += rte_dma_dequeue_ops(d->id, 0, done + n, RTE_DIM(one) - n);
+		assert_true(i < 1000000);
+	}
+	for (i = 0; i < RTE_DIM(one); i++) {
+		assert_ptr_equal(done[i], ops[i]);
+		assert_int_equal(done[i]->status, i == 3 ? RTE_DMA_STATUS_INVALID_SRC_ADDR :
+							   RTE_DMA_STATUS_SUCCESSFUL);
+		if (i != 3)
+			assert_memory_equal(drv_dst + i * 64, drv_src + i * 64, 64);
+	}
+
+	/* One that will never be taken is told from a ring that is full. */
+	ops[2]->src_dst_seg[0].length = 63;
+	rte_errno = 0;
+	assert_int_equal(rte_dma_enqueue_ops(d->id, 0, ops, 4), 2);
+	assert_int_equal(rte_errno, EINVAL);
+	drv_run(d);
+	assert_int_equal(rte_dma_dequeue_ops(d->id, 0, done, 4), 2);
+}
+
+static void
+test_enqueue_dequeue(void **state __rte_unused)
+{
+	struct rte_dma_conf conf = {.nb_vchans = 1, .flags = RTE_DMA_CFG_FLAG_ENQ_DEQ};
+	struct drv d;
+
+	/* Set up for something else, configured anew for this, and started. */
+	drv_open(&d, NULL);
+	assert_int_equal(rte_dma_stop(d.id), 0);
+	assert_int_equal(rte_dma_configure(d.id, &conf), 0);
+	assert_int_equal(rte_dma_start(d.id), 0);
+	enqueue_and_dequeue(&d);
+	drv_close(&d);
+}
+#endif
+
 int
 main(void)
 {
@@ -424,6 +484,9 @@ main(void)
 		cmocka_unit_test(test_stats),
 		cmocka_unit_test(test_vchan_status),
 		cmocka_unit_test(test_dump),
+#if CBDMA_HAS_ENQ_DEQ
+		cmocka_unit_test(test_enqueue_dequeue),
+#endif
 	};
 
 	return cmocka_run_group_tests_name("driver: configuration", tests, drv_group_setup,
