@@ -172,7 +172,7 @@ channel_reset(struct cbdma_dev *dev, const struct cbdma_bus *bus)
 {
 	struct access a = {.bus = bus};
 	uint64_t chansts = rd_chansts(&a);
-	uint32_t errors;
+	uint32_t errors = 0;
 
 	if (a.error != 0)
 		return a.error;
