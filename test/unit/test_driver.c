@@ -133,7 +133,7 @@ bus_write(void *opaque, uint32_t offset, unsigned int width, uint64_t value)
 		return -ETIMEDOUT;
 	if (d->dropped_write == 0 || offset != d->dropped_write)
 		dm_device_write(d->model, offset, width, value);
-	return 0;
+	return d->unanswered_write != 0 && offset == d->unanswered_write ? -ETIMEDOUT : 0;
 }
 
 static int

@@ -62,6 +62,7 @@ struct drv {
 	struct rte_device device;
 	uint16_t *doorbell;
 	uint32_t dropped_write; /**< register whose writes get lost; 0: none */
+	uint32_t unanswered_write; /**< register that is written, and the answer is lost; 0: none */
 	bool no_bus_master; /**< it cannot be set */
 	uint8_t fake_cbver; /**< 0: the model's */
 	int revive; /**< what the bus's revive() returns */

@@ -255,6 +255,48 @@ test_no_answer(void **state __rte_unused)
 	drv_close(&d);
 }
 
+/* An answer that is lost in the middle of a restart: what was written may have been done. Nothing is
+ * run that was not submitted, old descriptors of the ring least of all.
+ */
+static void
+test_restart_unanswered(void **state __rte_unused)
+{
+	static const uint32_t registers[] = {CBDMA_CH(CBDMA_CHANERR), CBDMA_CH(CBDMA_CHANCMD),
+		CBDMA_CH(CBDMA_CHANCMP), CBDMA_CH(CBDMA_CHAINADDR)};
+	unsigned int r, i;
+	struct drv d;
+
+	for (r = 0; r < RTE_DIM(registers); r++) {
+		drv_open(&d, &(struct drv_conf){.stall_ms = STALL_MS});
+		for (i = 0; i < 20; i++) { /* descriptors all over the ring */
+			enqueue(&d, BURST);
+			assert_int_equal(collect(&d, BURST, false), 0);
+		}
+		enqueue(&d, BURST);
+		drv_inject(&d, "fail:at=5");
+		drv_run(&d);
+		d.unanswered_write = registers[r];
+		assert_int_equal(poll_ms(&d, 10), 5);
+		memset(drv_dst, DRV_GUARD, BURST * 64);
+		drv_run(&d);
+		/* Two more are enqueued, one of them is submitted. */
+		assert_true(copy(&d, BURST, RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+		assert_true(copy(&d, BURST + 1, 0) >= 0);
+		memset(drv_dst + BURST * 64, DRV_GUARD, 2 * 64);
+		drv_run(&d);
+		assert_int_equal(poll_ms(&d, 10), 0);
+		for (i = 0; i < BURST + 2; i++)
+			assert_int_equal(drv_dst[i * 64], DRV_GUARD);
+		d.unanswered_write = 0;
+		assert_true(collect(&d, BURST + 1 - 5, true) <= 1);
+		assert_memory_equal(drv_dst + 6 * 64, drv_src + 6 * 64, (BURST + 1 - 6) * 64);
+		for (i = 0; i < 5; i++)
+			assert_int_equal(drv_dst[i * 64], DRV_GUARD);
+		assert_int_equal(drv_dst[(BURST + 1) * 64], DRV_GUARD);
+		drv_close(&d);
+	}
+}
+
 /* Given up, and not to be stopped: not lost until it is. */
 static void
 test_cannot_be_stopped(void **state __rte_unused)
@@ -601,6 +643,7 @@ main(void)
 		cmocka_unit_test(test_long_operation),
 		cmocka_unit_test(test_steps_take_any_time),
 		cmocka_unit_test(test_no_answer),
+		cmocka_unit_test(test_restart_unanswered),
 		cmocka_unit_test(test_cannot_be_stopped),
 		cmocka_unit_test(test_late_writes),
 		cmocka_unit_test(test_silent_submit_flag),

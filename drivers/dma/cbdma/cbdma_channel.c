@@ -19,6 +19,9 @@
 #define CHECK_US      500
 #define LOSE_AGAIN_US 100000
 
+/* Where there was no answer, which may take a second to say so, the next look waits as long. */
+#define NO_ANSWER_US 1000000
+
 /* Slower than any device is at its longest transfer, which shows no progress before its end. */
 #define SLOWEST_BYTES_PER_MS (64u << 10)
 
@@ -383,6 +386,14 @@ lose(struct cbdma_dev *dev, const struct cbdma_bus *bus, const char *why)
 		cbdma_ops_up_to(dev, dev->head) - cbdma_ops_up_to(dev, next_to_do(dev)));
 }
 
+/* The way to the device did not answer, which says nothing of the device. */
+static void
+no_answer(struct cbdma_dev *dev)
+{
+	dev->no_answer = true;
+	dev->next_look = rte_get_tsc_cycles() + rte_get_tsc_hz() / 1000000 * NO_ANSWER_US;
+}
+
 /* Tell the channel once more of what it has been told of. */
 static void
 ring_again(struct cbdma_dev *dev)
@@ -395,16 +406,24 @@ ring_again(struct cbdma_dev *dev)
 static bool
 restart_at(struct cbdma_dev *dev, const struct cbdma_bus *bus, uint32_t pos)
 {
-	int ret = channel_reset(dev, bus);
+	int ret;
 
+	/* What DMACOUNT counts from may change without our being told of it, so it must not be rung. */
+	dev->doorbell = &dev->idle_doorbell;
+	dev->restarting = true;
+	ret = channel_reset(dev, bus);
 	if (ret == 0)
 		ret = channel_arm(dev, bus, pos);
 	if (ret == -ENODEV)
 		lose(dev, bus, "the device is gone");
 	else if (ret == -EIO)
 		lose(dev, bus, "the channel does not recover from an error");
+	else if (ret != 0)
+		no_answer(dev);
 	if (ret != 0)
-		return false; /* without an answer, the next look finds it reset, or as it was */
+		return false;
+	dev->restarting = false;
+	dev->doorbell = dev->bus_doorbell;
 	/* What the device had been told of it is told of again, from the new start. */
 	if (dev->rung != pos)
 		ring_again(dev);
@@ -427,9 +446,10 @@ replay(struct cbdma_dev *dev, const struct cbdma_bus *bus, const char *why, uint
 		lose(dev, bus, why);
 		return;
 	}
-	CBDMA_LOG(WARNING, dev->name,
-		"%s, CHANERR %#x: resetting it, going on with operation %" PRIu64, why, chanerr,
-		dev->completed + cbdma_ops_up_to(dev, pos));
+	if (dev->replays == 0)
+		CBDMA_LOG(WARNING, dev->name, "%s, CHANERR %#x: resetting it, going on with"
+			" operation %" PRIu64 " (further ones are counted, not logged)", why, chanerr,
+			dev->completed + cbdma_ops_up_to(dev, pos));
 	if (restart_at(dev, bus, pos))
 		dev->replays++;
 }
@@ -448,8 +468,10 @@ recover(struct cbdma_dev *dev, const struct cbdma_bus *bus)
 	const uint64_t failed_op = dev->completed + failed;
 	unsigned int bit;
 
-	if (a.error != 0)
+	if (a.error != 0) {
+		no_answer(dev);
 		return;
+	}
 	if (!(chanerr & CHANERR_OF_DESCRIPTOR) || pos == dev->rung) {
 		replay(dev, bus, "channel halted without a fault of a descriptor", chanerr);
 		return;
@@ -497,11 +519,18 @@ cbdma_channel_check(struct cbdma_dev *dev)
 	}
 	a = (struct access){.bus = &port->bus};
 	chansts = rd_chansts(&a);
-	if (a.error != 0)
-		return; /* that says nothing of the device */
+	if (a.error != 0) {
+		no_answer(dev);
+		return;
+	}
+	dev->no_answer = false;
 	dev->trouble = CBDMA_TROUBLE_NONE;
 	if (cbdma_is_gone(chansts)) {
 		lose(dev, &port->bus, "the device is gone");
+		return;
+	}
+	if (dev->restarting) {
+		restart_at(dev, &port->bus, next_to_do(dev));
 		return;
 	}
 	adopt_completion(dev, chansts);

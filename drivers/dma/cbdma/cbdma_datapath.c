@@ -418,11 +418,13 @@ see_to_channel(struct cbdma_dev *dev)
 		return;
 	}
 	now = rte_get_tsc_cycles();
-	if (dev->trouble == CBDMA_TROUBLE_SUSPECTED) {
-		cbdma_channel_check(dev);
-	} else if (dev->trouble == CBDMA_TROUBLE_LOSING) {
+	if (dev->idle_since == 0)
+		dev->no_answer = false; /* that was before the last progress */
+	if (dev->no_answer || dev->trouble == CBDMA_TROUBLE_LOSING) {
 		if (now >= dev->next_look)
 			cbdma_channel_check(dev);
+	} else if (dev->trouble == CBDMA_TROUBLE_SUSPECTED || dev->restarting) {
+		cbdma_channel_check(dev);
 	} else if (dev->idle_since == 0) {
 		dev->idle_since = now;
 		dev->next_look = now + rte_get_tsc_hz() / 1000000 * WAKE_US;

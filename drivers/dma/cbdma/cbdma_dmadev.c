@@ -90,6 +90,8 @@ reset_indices(struct cbdma_dev *dev)
 	dev->completed = 0;
 	dev->idle_since = 0;
 	dev->replays_there = 0;
+	dev->no_answer = false;
+	dev->restarting = false;
 	dev->trouble = CBDMA_TROUBLE_NONE;
 	cbdma_set_limit(dev);
 	/* Before the first slot, the operation before 0. */
@@ -161,12 +163,42 @@ alloc_ops(struct cbdma_dev *dev)
 	return -ENOMEM;
 }
 
+/* A ring of so many slots, in the place of the one there was. */
+static int
+replace_ring(struct cbdma_dev *dev, uint32_t slots, uint16_t nb_desc)
+{
+	uint32_t i;
+
+	free_ring(dev);
+	dev->ring_mz = alloc_dma(dev, "ring", slots * sizeof(struct cbdma_desc));
+	dev->completion_mz = alloc_dma(dev, "completion", RTE_CACHE_LINE_SIZE);
+	if (dev->ring_mz == NULL || dev->completion_mz == NULL) {
+		free_ring(dev);
+		return -ENOMEM;
+	}
+
+	dev->nb_desc = nb_desc;
+	dev->small_ring_logged = false;
+	dev->mask = (slots - 1) * CBDMA_SLOT;
+	dev->ring = dev->ring_mz->addr;
+	dev->ring_iova = dev->ring_mz->iova;
+	dev->completion = dev->completion_mz->addr;
+	dev->completion_iova = dev->completion_mz->iova;
+	memset(dev->ring, 0, slots * sizeof(struct cbdma_desc));
+	for (i = 0; i < slots; i++)
+		dev->ring[i].next = cbdma_slot_iova(dev, (i + 1) * CBDMA_SLOT);
+	cbdma_slot_desc(dev, -CBDMA_SLOT)->user[0] = UINT16_MAX;
+	reset_indices(dev);
+	return 0;
+}
+
 static int
 cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_dma_vchan_conf *conf,
 		uint32_t conf_size)
 {
 	struct cbdma_dev *dev = dmadev->data->dev_private;
-	uint32_t slots, i;
+	struct cbdma_port *port = cbdma_port_of(dev);
+	uint32_t slots;
 	int ret = check_primary(dev);
 
 	RTE_SET_USED(vchan);
@@ -182,27 +214,11 @@ cbdma_vchan_setup(struct rte_dma_dev *dmadev, uint16_t vchan, const struct rte_d
 
 	/* A power of two, since slots are masked to index the ring. */
 	slots = rte_align32pow2(conf->nb_desc);
-	free_ring(dev);
-	dev->ring_mz = alloc_dma(dev, "ring", slots * sizeof(struct cbdma_desc));
-	dev->completion_mz = alloc_dma(dev, "completion", RTE_CACHE_LINE_SIZE);
-	if (dev->ring_mz == NULL || dev->completion_mz == NULL) {
-		free_ring(dev);
-		return -ENOMEM;
-	}
-
-	dev->nb_desc = conf->nb_desc;
-	dev->small_ring_logged = false;
-	dev->mask = (slots - 1) * CBDMA_SLOT;
-	dev->ring = dev->ring_mz->addr;
-	dev->ring_iova = dev->ring_mz->iova;
-	dev->completion = dev->completion_mz->addr;
-	dev->completion_iova = dev->completion_mz->iova;
-	memset(dev->ring, 0, slots * sizeof(struct cbdma_desc));
-	for (i = 0; i < slots; i++)
-		dev->ring[i].next = cbdma_slot_iova(dev, (i + 1) * CBDMA_SLOT);
-	cbdma_slot_desc(dev, -CBDMA_SLOT)->user[0] = UINT16_MAX;
-	reset_indices(dev);
-	return 0;
+	/* Nobody else looks at it meanwhile. */
+	cbdma_port_remove(port);
+	ret = replace_ring(dev, slots, conf->nb_desc);
+	cbdma_port_add(port);
+	return ret;
 }
 
 /* A device that can go away and come again (cbdma_bus) may be another one then: until the driver

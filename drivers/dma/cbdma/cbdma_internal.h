@@ -90,6 +90,8 @@ struct cbdma_dev {
 	uint32_t limit;	     /**< the ring is full when head gets here */
 	__rte_atomic uint8_t trouble; /**< enum cbdma_trouble */
 	bool woken;	     /**< since idle_since */
+	bool no_answer;	     /**< the last look at the registers got none */
+	bool restarting;     /**< the channel was to be restarted, and may have been */
 	enum rte_dma_status_code failed_status;
 
 	/* Control path. */
