@@ -82,7 +82,7 @@ die(const char *what, int error)
 #define DATA_AHEAD  4 /* descriptors whose data the copying CPU asks for */
 
 /* With the vectors that the model takes as well. */
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && !defined(__clang__)
 #define WITH_VECTORS __attribute__((noinline, target_clones("avx512f", "avx2", "default")))
 #else
 #define WITH_VECTORS __rte_noinline
