@@ -81,6 +81,13 @@ die(const char *what, int error)
 #define SLOTS_AHEAD 8 /* that the worker asks for in order to write them */
 #define DATA_AHEAD  4 /* descriptors whose data the copying CPU asks for */
 
+/* With the vectors that the model takes as well. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define WITH_VECTORS __attribute__((noinline, target_clones("avx512f", "avx2", "default")))
+#else
+#define WITH_VECTORS __rte_noinline
+#endif
+
 static __rte_always_inline void
 bare_copies(struct bare_ring *r, uint32_t from, uint32_t n, uint32_t len)
 {
@@ -99,6 +106,20 @@ bare_copies(struct bare_ring *r, uint32_t from, uint32_t n, uint32_t len)
 	}
 }
 
+WITH_VECTORS static void
+bare_burst_copy(struct bare_ring *r, uint32_t from)
+{
+	const uint32_t len = r->desc[from % RING].len;
+
+	/* Lengths that the compiler knows: it makes the copy of vectors. */
+	if (len == 64)
+		bare_copies(r, from, BURST, 64);
+	else if (len == 256)
+		bare_copies(r, from, BURST, 256);
+	else
+		bare_copies(r, from, BURST, len);
+}
+
 static void *
 bare_main(void *arg)
 {
@@ -108,15 +129,7 @@ bare_main(void *arg)
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
 		known = __atomic_load_n(&r->doorbell, __ATOMIC_ACQUIRE);
 		for (; known != done; done += BURST) {
-			uint32_t len = r->desc[done % RING].len;
-
-			/* Lengths that the compiler knows: it makes the copy of vectors. */
-			if (len == 64)
-				bare_copies(r, done, BURST, 64);
-			else if (len == 256)
-				bare_copies(r, done, BURST, 256);
-			else
-				bare_copies(r, done, BURST, len);
+			bare_burst_copy(r, done);
 			__atomic_store_n(&r->completed, done + BURST, __ATOMIC_RELEASE);
 		}
 		rte_pause();
