@@ -160,10 +160,8 @@ driver_meson_build()
 		$(printf "        '%s',\n" "${files[@]}" | grep '\.c' | sort)
 		)
 		deps += ['bus_pci', 'dmadev']
-		# Lines are prefetched to be written; CPUs that do not know PREFETCHW skip it.
-		if cc.has_argument('-mprfchw')
-		    cflags += '-mprfchw'
-		endif
+		$(grep -B 1 '^cbdma_args += cc.get_supported_arguments' "$OURS/meson.build" |
+			sed '/^--$/d; s/^cbdma_args/cflags/')
 	END
 }
 

@@ -97,7 +97,7 @@ libraries_of()
 add_hardware_test()
 {
 	local dir=$1/copyengine file programs=(/usr/bin/bash /usr/bin/setpriv /usr/bin/timeout
-		/usr/bin/rm /usr/bin/realpath /usr/bin/lspci)
+		/usr/bin/rm /usr/bin/realpath /usr/bin/lspci /usr/bin/flock)
 
 	mkdir -p "$dir"/{test,drivers/dma/cbdma,build/drivers/dma/cbdma,build/test/soak} \
 		"$dir/build/app/dma-shell" "$1/usr/bin" "$1/lib"

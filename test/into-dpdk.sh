@@ -150,5 +150,5 @@ run meson setup build -Dwerror=true -Dplatform=generic -Dtests=false -Denable_do
 run ninja -C build "drivers/librte_dma_cbdma.so.$(cat ABI_VERSION)" >"$work/log" 2>&1 ||
 	die "it does not build" "$(tail -n 40 "$work/log")"
 ! grep -i 'warning:' "$work/log" || die "it does not build without warnings"
-/usr/bin/python3 usertools/dpdk-pmdinfo.py build/drivers/librte_dma_cbdma.so | tee /dev/stderr |
-	grep -q '"0e20"\|8086:0e20'
+/usr/bin/python3 usertools/dpdk-pmdinfo.py build/drivers/librte_dma_cbdma.so >"$work/log"
+grep -q '"0e20"\|8086:0e20' "$work/log" || die "its plugin does not list 0e20" "$(cat "$work/log")"
