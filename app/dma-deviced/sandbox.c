@@ -49,8 +49,8 @@ drop_user(const struct options *options)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 ? 0 : -errno;
 }
 
-/* No files at all, by Landlock, in kernels that have it: it would take a fault of the filter of system
- * calls for that to matter. What a kernel can restrict it tells by a version (kernel's
+/* No files at all, by Landlock, in kernels that have it: it would take a fault of the filter of
+ * system calls for that to matter. What a kernel can restrict it tells by a version (kernel's
  * Documentation/userspace-api/landlock.rst).
  */
 static int

@@ -454,8 +454,8 @@ holds(const uint8_t *start, uint64_t len, uintptr_t address)
 	return address - (uintptr_t)start < len;
 }
 
-/* Descriptors of a batch that have been copied when there was nothing at an address: those before the
- * first that goes there; when they are run last to first, those before the fence before it.
+/* Descriptors of a batch that have been copied when there was nothing at an address: those before
+ * the first that goes there; when they are run last to first, those before the fence before it.
  */
 static unsigned int
 count_copied(const struct dm_cbdma *cb, const struct batch *b, uintptr_t gone, uint32_t *chanerr)
@@ -504,8 +504,8 @@ cut_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 	b->chanerr = want == 1 ? chanerr : 0;
 	if (copied > 0 && try_batch(cb, ch, b, copied, copied, true) != 0)
 		b->descs = 0;
-	/* Stores past the caches of the copies that were cut short come before a completion that tells of
-	 * them. A fence that TSan knows.
+	/* Stores past the caches of the copies that were cut short come before a completion that
+	 * tells of them. A fence that TSan knows.
 	 */
 	__atomic_exchange_n(&b->bytes, b->bytes, __ATOMIC_SEQ_CST);
 }

@@ -581,10 +581,11 @@ static void
 test_neighbour(void **state)
 {
 	struct cbdma_desc *desc;
-	int fd = client_of(&server.other), file = raw_memory(0x10000), event = eventfd(0, 0), status;
+	int fd = client_of(&server.other), file = raw_memory(0x10000), event = eventfd(0, 0);
 	uint16_t *doorbell = map_doorbell(fd), round;
 	pid_t attacker = fork();
 	uint8_t *mem;
+	int status;
 
 	(void)state;
 	assert_true(attacker >= 0);
