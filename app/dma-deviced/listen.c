@@ -72,7 +72,8 @@ bind_and_listen(struct function *function, int fd, const struct sockaddr_un *add
 	if (ret == -EADDRINUSE && is_stale(address)) {
 		function_log(function, "removing the socket of a server that is gone");
 		unlink(address->sun_path);
-		ret = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ? 0 : -errno;
+		ret = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ?
+			0 : -errno;
 	}
 	if (ret == 0 && listen(fd, BACKLOG) != 0)
 		ret = -errno;
@@ -129,7 +130,8 @@ listen_inherited(struct function *function, const char *number)
 
 	errno = 0;
 	fd = strtoul(number, &end, 10);
-	if (!isdigit((unsigned char)number[0]) || *end != '\0' || errno != 0 || fd < 3 || fd > 1023 ||
+	if (!isdigit((unsigned char)number[0]) || *end != '\0' || errno != 0 || fd < 3 ||
+			fd > 1023 ||
 			!has_option(fd, SO_DOMAIN, AF_UNIX) ||
 			!has_option(fd, SO_TYPE, SOCK_STREAM) ||
 			!has_option(fd, SO_ACCEPTCONN, 1)) {

@@ -14,7 +14,8 @@
 #define LOG_LINES     50
 #define LOG_WINDOW_MS 10000
 
-/* Whether to log a line. Sessions and supervisor may meet here: one more or less does not matter. */
+/* Whether to log a line. Sessions and supervisor may meet here: one more or less does not matter.
+ */
 static bool
 take_line(struct log_budget *log, bool *last)
 {

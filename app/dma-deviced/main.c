@@ -171,7 +171,8 @@ parse_size(const char *option, const char *value, uint64_t *size)
 	unit = *end == '\0' ? NULL : strchr(units, *end);
 	if (!isdigit((unsigned char)value[0]) || errno != 0 || *size == 0 ||
 			(*end != '\0' && (unit == NULL || end[1] != '\0')))
-		return bad_option(option, value, "takes a number of bytes, or one with K, M, G or T");
+		return bad_option(option, value, 
+			"takes a number of bytes, or one with K, M, G or T");
 	if (unit != NULL) {
 		unsigned int shift = 10 * (unit - units + 1);
 

@@ -49,8 +49,8 @@ drop_user(const struct options *options)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 ? 0 : -errno;
 }
 
-/* No files at all, by Landlock, in kernels that have it: it would take a fault of the filter of system
- * calls for that to matter. What a kernel can restrict it tells by a version (kernel's
+/* No files at all, by Landlock, in kernels that have it: it would take a fault of the filter of
+ * system calls for that to matter. What a kernel can restrict it tells by a version (kernel's
  * Documentation/userspace-api/landlock.rst).
  */
 static int
@@ -139,13 +139,10 @@ allow_calls(scmp_filter_ctx filter)
 			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (ret == 0) /* the engine's thread may be about to make it */
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-			SCMP_A0(SCMP_CMP_EQ, PR_SET_TIMERSLACK));
-	if (ret == 0)
-		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-			SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+			SCMP_A0(SCMP_CMP_EQ, PR_SET_TIMERSLACK, 0));
 	if (ret == 0) /* abort() */
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	return ret;
 }
 

@@ -2,7 +2,8 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-/* A client's process: a device, the thread that runs it, and the server between device and client. */
+/* A client's process: a device, the thread that runs it, and the server between device and client.
+ */
 
 #include <errno.h>
 #include <stdlib.h>

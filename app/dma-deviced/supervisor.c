@@ -26,12 +26,13 @@
  */
 #define END_MS 2000
 
-/* A session that has been killed and is there yet hangs in the kernel, in a file of its client's: its
- * function does without it from then on.
+/* A session that has been killed and is there yet hangs in the kernel, in a file of its client's:
+ * its function does without it from then on.
  */
 #define KILLED_MS 1000
 
-/* Between two sessions of a function: clients that come and go in circles cost so much and no more. */
+/* Between two sessions of a function: clients that come and go in circles cost so much and no more.
+ */
 #define BETWEEN_MS 5
 
 /* After a session that has not ended well, doubled with each further one. */
@@ -150,7 +151,8 @@ session_ended(struct function *function, int status)
 		wait_ms = CRASH_MS_MAX;
 	function->accept_at = vfiou_now_ms() + wait_ms;
 	if (WIFSIGNALED(status))
-		function_logf(function, "the session was ended by signal %d (%s); next one in %u ms",
+		function_logf(function,
+			"the session was ended by signal %d (%s); next one in %u ms",
 			WTERMSIG(status), strsignal(WTERMSIG(status)), wait_ms);
 	else
 		function_logf(function, "the session failed; next one in %u ms", wait_ms);
@@ -196,7 +198,8 @@ kill_session(struct function *function)
 		function->killed = true;
 		function->kill_at = vfiou_now_ms() + KILLED_MS;
 	} else {
-		function_logf(function, "the session (pid %d) hangs in the kernel: going on without",
+		function_logf(function,
+			"the session (pid %d) hangs in the kernel: going on without",
 			(int)function->session);
 		session_over(function);
 	}

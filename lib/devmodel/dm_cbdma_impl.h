@@ -41,6 +41,8 @@ struct cbdma_channel {
 	bool started;	/**< a descriptor of this chain has been fetched: CDAR says which */
 	bool resetting; /**< CHANCMD.RESET was written and does not complete (injected) */
 	bool stalled;	/**< runs nothing until reset (injected) */
+	bool suspend_due; /**< to be suspended when the descriptor at hand is done */
+	uint32_t progress; /**< bytes of it that are done: long ones are run in pieces */
 	bool interrupt_due; /**< an interrupt came while CHANCTRL.INT_DISABLE was set */
 	uint8_t state;	    /**< CBDMA_CHANSTS_IDLE...; never ACTIVE, see cbdma_chansts() */
 	uint8_t index;

@@ -23,6 +23,9 @@
 /* Bytes after which a batch ends, so that long operations are reported as they finish. */
 #define BATCH_BYTES (512u << 10)
 
+/* A longer descriptor is run in pieces of so much, with the lock let go in between. */
+#define PIECE_BYTES DM_BURST_BYTES
+
 /* Descriptors that are prefetched ahead of the one that is decoded. */
 #define FETCH_AHEAD 32
 
@@ -51,7 +54,9 @@ struct batch {
 	uint64_t marked;    /**< address of the last one with CBDMA_DESC_COMPLETION; 0: none */
 	uint32_t chanerr;   /**< why the one behind the last cannot be run; 0: it was not tried */
 	volatile bool copying; /**< stage 2 has begun */
-	bool split;	    /**< holds but one descriptor, and its data lies in several pieces */
+	bool split;	    /**< holds but one descriptor, which is run in pieces: its data lies in
+			      * several, or is long */
+	bool unfinished;    /**< and not all of them have been */
 	struct {
 		uint64_t src; /**< address; of a fill, the pattern */
 		uint64_t dst;
@@ -128,7 +133,7 @@ decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, str
 		out->pattern = d.src;
 	else
 		out->src = dm_tlb_lookup(&cb->read_tlb, d.src, d.size);
-	if (out->dst == NULL || (!fill && out->src == NULL)) {
+	if (out->dst == NULL || (!fill && out->src == NULL) || d.size > PIECE_BYTES) {
 		b->split = true;
 		b->whole.src = d.src;
 		b->whole.dst = d.dst;
@@ -231,7 +236,7 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 		unsigned int known)
 {
 	uint32_t slow = ~DESC_PLAIN | (can_complete(cb, ch) ? 0 : CBDMA_DESC_COMPLETION);
-	uint32_t max_size = 1u << cb->config.xfercap;
+	uint32_t max_size = 1u << cb->config.xfercap; /* of one piece */
 	const volatile struct cbdma_desc *desc;
 	uint64_t addr = 0, room;
 	unsigned int n = 0;
@@ -240,7 +245,9 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	b->fences = b->controls = b->nulls = 0;
 	b->bytes = 0;
 	b->marked = 0;
-	b->split = false;
+	b->split = b->unfinished = false;
+	if (max_size > PIECE_BYTES)
+		max_size = PIECE_BYTES;
 	b->chanerr = next_address(cb, ch, &addr);
 	desc = b->chanerr != 0 ? NULL : locate(cb, ch, addr, &room, &b->chanerr);
 
@@ -293,31 +300,42 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	b->descs = n;
 }
 
-/* An operation whose source or destination lies in several pieces. */
+/* Go on with an operation that is long, or whose source or destination lies in several pieces. */
 static void
-copy_split(struct dm_cbdma *cb, const struct batch *b)
+copy_split(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b)
 {
-	uint64_t src = b->whole.src, dst = b->whole.dst, left = b->whole.len;
-	unsigned int phase = 0;
+	/* What is left: the driver may have made it shorter since. */
+	uint64_t start = ch->progress < b->whole.len ? ch->progress : 0;
+	uint64_t end, left = b->whole.len - start, src = b->whole.src, dst = b->whole.dst + start;
+	unsigned int phase = start * 8 % 64;
+	struct dm_op *op = &b->op[0];
 
+	b->unfinished = left > PIECE_BYTES;
+	if (b->unfinished)
+		left = PIECE_BYTES;
+	end = b->unfinished ? start + left : 0;
+	if (!b->whole.fill)
+		src += start;
+	b->ops = 1;
+	op->fill = b->whole.fill;
 	while (left > 0) {
 		uint64_t n = left;
-		struct dm_op op = {.fill = b->whole.fill};
 
-		op.dst = translate(&cb->write_tlb, cb->dev.iommu, dst, &n);
+		op->dst = translate(&cb->write_tlb, cb->dev.iommu, dst, &n);
 		if (b->whole.fill) {
 			/* The pattern goes on where it was, in the middle of it perhaps. */
-			op.pattern = phase == 0 ? src : src >> phase | src << (64 - phase);
+			op->pattern = phase == 0 ? src : src >> phase | src << (64 - phase);
 			phase = (phase + n * 8) % 64;
 		} else {
-			op.src = translate(&cb->read_tlb, cb->dev.iommu, src, &n);
+			op->src = translate(&cb->read_tlb, cb->dev.iommu, src, &n);
 			src += n;
 		}
-		op.len = n;
-		cb->copier.cached(&op, 1);
+		op->len = n;
+		dm_copier_run(&cb->copier, op, 1, n);
 		dst += n;
 		left -= n;
 	}
+	ch->progress = end;
 }
 
 /* Stage 2, last to first between fences. */
@@ -347,6 +365,10 @@ complete(struct dm_cbdma *cb, struct cbdma_channel *ch, const struct batch *b)
 	ch->completed = b->last;
 	__atomic_store_n(&ch->ran, (uint16_t)(ch->ran + b->descs), __ATOMIC_RELAXED);
 	ch->state = CBDMA_CHANSTS_IDLE;
+	if (ch->suspend_due) {
+		ch->suspend_due = false;
+		cbdma_enter(cb, ch, CBDMA_CHANSTS_SUSPENDED);
+	}
 	/* The word is CHANSTS as it was when the descriptor that asked for it was done [DS]. */
 	if (b->marked == b->last && cbdma_known(ch) == 0 && cbdma_outstanding(ch) == 0)
 		state = CBDMA_CHANSTS_IDLE;
@@ -405,7 +427,7 @@ run_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 		return;
 	b->copying = true;
 	if (b->split)
-		copy_split(cb, b);
+		copy_split(cb, ch, b);
 	else if (cb->config.reorder)
 		copy_reordered(cb, b);
 	else
@@ -432,8 +454,8 @@ holds(const uint8_t *start, uint64_t len, uintptr_t address)
 	return address - (uintptr_t)start < len;
 }
 
-/* Descriptors of a batch that have been copied when there was nothing at an address: those before the
- * first that goes there; when they are run last to first, those before the fence before it.
+/* Descriptors of a batch that have been copied when there was nothing at an address: those before
+ * the first that goes there; when they are run last to first, those before the fence before it.
  */
 static unsigned int
 count_copied(const struct dm_cbdma *cb, const struct batch *b, uintptr_t gone, uint32_t *chanerr)
@@ -482,8 +504,8 @@ cut_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 	b->chanerr = want == 1 ? chanerr : 0;
 	if (copied > 0 && try_batch(cb, ch, b, copied, copied, true) != 0)
 		b->descs = 0;
-	/* Stores past the caches of the copies that were cut short come before a completion that tells of
-	 * them. A fence that TSan knows.
+	/* Stores past the caches of the copies that were cut short come before a completion that
+	 * tells of them. A fence that TSan knows.
 	 */
 	__atomic_exchange_n(&b->bytes, b->bytes, __ATOMIC_SEQ_CST);
 }
@@ -521,6 +543,12 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 		if (__builtin_expect(gone != 0, 0)) {
 			cut_batch(cb, ch, &b, want, started, cdar, gone);
 			limit = 1;
+		} else if (b.unfinished) {
+			/* It is fetched again, as the next of the last. */
+			ch->started = started;
+			ch->cdar = cdar;
+			cb->dev.unfinished = true;
+			break;
 		}
 		if (b.descs > 0) {
 			b.chanerr |= complete(cb, ch, &b);

@@ -16,6 +16,7 @@ dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops)
 	dev->ops = ops;
 	dev->contenders = 0;
 	dev->bus_master = true;
+	dev->unfinished = false;
 	dev->interrupt = NULL;
 	dev->interrupt_opaque = NULL;
 	dev->engine = NULL;
@@ -129,6 +130,7 @@ dm_device_burst(struct dm_device *dev, unsigned int max)
 	pthread_mutex_lock(&dev->lock);
 	while (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) != 0)
 		pthread_cond_wait(&dev->calm, &dev->lock);
+	dev->unfinished = false;
 	if (dev->bus_master)
 		n = dev->ops->run(dev, max);
 	pthread_mutex_unlock(&dev->lock);
@@ -144,7 +146,7 @@ dm_device_run(struct dm_device *dev, unsigned int max)
 		unsigned int left = max - done;
 		unsigned int n = dm_device_burst(dev, left < DM_BURST ? left : DM_BURST);
 
-		if (n == 0)
+		if (n == 0 && !dev->unfinished)
 			break;
 		done += n;
 	}

@@ -58,6 +58,7 @@ struct dm_device {
 	struct dm_engine *engine; /**< that runs it; NULL: none. The lock's */
 
 	bool bus_master; /**< may read and write memory */
+	bool unfinished; /**< run() has left a piece of a descriptor to be run; its thread's */
 	void (*interrupt)(void *opaque, unsigned int vector); /**< may be NULL */
 	void *interrupt_opaque;
 };

@@ -121,7 +121,7 @@ engine_round(struct dm_engine *engine)
 		latency = __atomic_load_n(&engine->latency, __ATOMIC_RELAXED);
 		if (latency != 0)
 			nanosleep(&(struct timespec){.tv_nsec = latency * 1000l}, NULL);
-		if (dm_device_burst(dev, DM_BURST) > 0)
+		if (dm_device_burst(dev, DM_BURST) > 0 || dev->unfinished)
 			worked = true;
 	}
 	__atomic_store_n(&engine->round, engine->round + 1, __ATOMIC_RELEASE);
@@ -237,14 +237,7 @@ engine_main(void *arg)
 {
 	struct dm_engine *engine = arg;
 	struct idling idling = {.window_start = now_ns(CLOCK_MONOTONIC)};
-	char name[32];
 
-	/* By the thread itself, which takes no file. */
-	if (engine->cpu == DM_CPU_ANY)
-		snprintf(name, sizeof(name), "dm-engine/any");
-	else
-		snprintf(name, sizeof(name), "dm-engine/%d", engine->cpu);
-	pthread_setname_np(pthread_self(), name);
 	/* Without it a sleep takes 50 us longer. */
 	prctl(PR_SET_TIMERSLACK, 1000);
 	while (!__atomic_load_n(&engine->stop, __ATOMIC_RELAXED)) {
@@ -267,6 +260,7 @@ engine_start(struct dm_engine *engine)
 	sigset_t all, old;
 	pthread_attr_t attr;
 	cpu_set_t cpus;
+	char name[32];
 	int ret, cpu;
 
 	/* An engine that is not pinned may run anywhere, not only where its creator is pinned to. */
@@ -287,7 +281,14 @@ engine_start(struct dm_engine *engine)
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
 	pthread_attr_destroy(&attr);
-	return -ret;
+	if (ret != 0)
+		return -ret;
+	if (engine->cpu == DM_CPU_ANY)
+		snprintf(name, sizeof(name), "dm-engine/any");
+	else
+		snprintf(name, sizeof(name), "dm-engine/%d", engine->cpu);
+	pthread_setname_np(engine->thread, name);
+	return 0;
 }
 
 /* A new engine, its thread running. */

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <ucontext.h>
 
 #include "dm_guard.h"
 
@@ -25,8 +26,8 @@ static void
 memory_gone(int sig, siginfo_t *info, void *context)
 {
 	struct dm_guard *guard = armed;
+	const ucontext_t *interrupted = context;
 
-	(void)context;
 	if (guard == NULL || info->si_code <= 0) {
 		signal(sig, SIG_DFL); /* the access is tried again, and ends the process */
 		return;
@@ -34,15 +35,15 @@ memory_gone(int sig, siginfo_t *info, void *context)
 	armed = NULL;
 	guard->address = (uintptr_t)info->si_addr;
 	__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
+	/* This does not return, so what was blocked for it is not, either. */
+	pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
 	siglongjmp(guard->env, 1);
 }
 
 void
 dm_guard_enable(void)
 {
-	/* Not blocked while it is handled, since the handler does not return. */
-	struct sigaction action = {
-		.sa_sigaction = memory_gone, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	struct sigaction action = {.sa_sigaction = memory_gone, .sa_flags = SA_SIGINFO};
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGBUS, &action, NULL);

@@ -57,9 +57,9 @@ reserve_region(struct vfiou_dma *dma)
 	return 0;
 }
 
-/* The size of the file's pages, huge ones perhaps. Only of tmpfs and hugetlbfs, which memfd_create()'s
- * are too, and which alone have seals: asking other file systems, mapping their files and touching the
- * pages can block for as long as whoever runs them likes (FUSE).
+/* The size of the file's pages, huge ones perhaps. Only of tmpfs and hugetlbfs, which
+ * memfd_create()'s are too, and which alone have seals: asking other file systems, mapping their
+ * files and touching the pages can block for as long as whoever runs them likes (FUSE).
  */
 static int
 check_file(const struct vfiou_dma_map *map, int fd, uint64_t *page)
@@ -107,8 +107,8 @@ map_file(const struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd,
 	return 0;
 }
 
-/* Neither addresses nor offsets need be multiples of a page, and the last page of the address space is
- * one, as libvfio-user has it; what the IOMMU of the device asks of them, it says itself.
+/* Neither addresses nor offsets need be multiples of a page, and the last page of the address space
+ * is one, as libvfio-user has it; what the IOMMU of the device asks of them, it says itself.
  */
 static bool
 bad_map(const struct vfiou_dma_map *map, int fd)
@@ -121,8 +121,8 @@ bad_map(const struct vfiou_dma_map *map, int fd)
 		((map->flags & ways) != 0 && fd < 0);
 }
 
-/* Bytes that the device's IOMMU takes: it has no end behind the last byte of the address space, which
- * it does without.
+/* Bytes that the device's IOMMU takes: it has no end behind the last byte of the address space,
+ * which it does without.
  */
 static uint64_t
 iommu_size(const struct vfiou_dma_region *r)

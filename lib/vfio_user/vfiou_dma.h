@@ -41,8 +41,8 @@ void vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev, uint64_t max_b
  * Map memory.
  *
  * @param fd
- *   Its file, the caller's still: of tmpfs or hugetlbfs, or a memfd. -1: none. Then the range is taken
- *   note of, and the device faults when it accesses it: QEMU maps ranges without a file (firmware,
+ *   Its file, the caller's still: of tmpfs or hugetlbfs, or a memfd. -1: none. Then the range is
+ *   taken note of, and the device faults when it accesses it: QEMU maps ranges without a file (firmware,
  *   video memory) that no DMA goes to.
  * @return 0; -EINVAL: a field is wrong, the file is none of those or too small; -EEXIST: overlaps
  *   another one; -ENOSPC: too many, or more bytes than the client may map; or what mmap() says.

@@ -79,9 +79,9 @@ vfiou_irq_reset(struct vfiou_irq *irq)
 	pthread_mutex_unlock(&irq->lock);
 }
 
-/* With the lock held. Writing to an event blocks when its counter is full, which the client can see to
- * at any time, between a look and a write, too. So a read of nothing is made to signal it when it is
- * done (io_submit(2), IOCB_FLAG_RESFD): at once, and without ever waiting.
+/* With the lock held. Writing to an event blocks when its counter is full, which the client can see
+ * to at any time, between a look and a write, too. So a read of nothing is made to signal it when
+ * it is done (io_submit(2), IOCB_FLAG_RESFD): at once, and without ever waiting.
  */
 static void
 signal_event(struct vfiou_irq *irq, int fd)

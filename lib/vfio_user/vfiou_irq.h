@@ -51,8 +51,9 @@ void vfiou_irq_reset(struct vfiou_irq *irq);
 /** The device raises an interrupt: the message of a vector, or the pin while MSI-X is off. */
 void vfiou_irq_raise(struct vfiou_irq *irq, unsigned int vector);
 
-/** Signal the event of a vector, or of the pin, as a test by the client, whatever configuration space
- * says.
+/**
+ * Signal the event of a vector, or of the pin, as a test by the client, whatever configuration
+ * space says.
  */
 void vfiou_irq_trigger(struct vfiou_irq *irq, bool pin, unsigned int vector);
 

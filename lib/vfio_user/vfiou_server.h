@@ -10,9 +10,9 @@
  *
  * Serves a device model as a PCI function to a client at the other end of a socket.
  *
- * The client is not trusted: whatever it sends, it gets an error for an answer or is hung up on. What
- * it shares stays its own all the same: it can make a call on its files block, and keeps what it has
- * mapped of the device. So a process, and a device, had better serve one client and end.
+ * The client is not trusted: whatever it sends, it gets an error for an answer or is hung up on.
+ * What it shares stays its own all the same: it can make a call on its files block, and keeps what
+ * it has mapped of the device. So a process, and a device, had better serve one client and end.
  */
 
 #include <stdbool.h>
@@ -45,8 +45,8 @@ int vfiou_server_create(const struct vfiou_server_config *config, int fd,
 		struct vfiou_server **server);
 
 /**
- * Serve until the client has left or has been hung up on; shutdown() of the socket ends it, too. The
- * function is as after a reset then.
+ * Serve until the client has left or has been hung up on; shutdown() of the socket ends it, too.
+ * The function is as after a reset then.
  */
 void vfiou_server_run(struct vfiou_server *server);
 

@@ -15,8 +15,8 @@
 
 #include "test_driver.h"
 
-/* Start it and wait until it listens; the file may be there before, of the one before. It and what it
- * starts are a process group of their own, to be stopped together.
+/* Start it and wait until it listens; the file may be there before, of the one before. It and what
+ * it starts are a process group of their own, to be stopped together.
  */
 static inline pid_t
 deviced_start(const char *program, const char *path, const char *device, const char *fault)

@@ -27,7 +27,8 @@ take_away(uint8_t *page)
 {
 	int fd = memfd_create("gone", MFD_CLOEXEC);
 
-	assert_true(mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == page);
+	assert_true(mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		page);
 	close(fd);
 }
 

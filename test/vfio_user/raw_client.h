@@ -8,8 +8,8 @@
 /**
  * @file
  *
- * A server in a thread with a CBDMA model behind it, for one client after the other, and a client that
- * sends whatever a test wants: it has no idea of what is right.
+ * A server in a thread with a CBDMA model behind it, for one client after the other, and a client
+ * that sends whatever a test wants: it has no idea of what is right.
  */
 
 #include <setjmp.h>

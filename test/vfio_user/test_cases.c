@@ -49,7 +49,8 @@ static const struct message_case cases[] = {
 	{"request: bad command, 0", 0, {0}, 0, 0, EINVAL, 0},
 	{"request: bad command, a hole", 14, {0}, 0, 0, EINVAL, 0},
 	{"request: no payload", VFIOU_DEVICE_SET_IRQS, {0}, 0, 0, EINVAL, 0},
-	{"request: files of a bad one", IRQS(20, DATA_BOOL | TRIGGER, MSIX, 0, 1), 20, 2, EINVAL, 0},
+	{"request: files of a bad one", IRQS(20, DATA_BOOL | TRIGGER, MSIX, 0, 1), 20, 2, EINVAL,
+		0},
 	{"request: version twice", VFIOU_VERSION, {1u << 16}, 4, 0, EINVAL, 0},
 
 	{"device info: short", VFIOU_DEVICE_GET_INFO, {0}, 8, 0, EINVAL, 0},
@@ -82,10 +83,12 @@ static const struct message_case cases[] = {
 	{"irqs: bad argsz", IRQS(3, TRIGGER | DATA_NONE, MSIX, 0, 0), 20, 0, EINVAL, 0},
 	{"irqs: bad index", IRQS(20, TRIGGER | DATA_NONE, 5, 0, 0), 20, 0, EINVAL, 0},
 	{"irqs: mask and unmask", IRQS(20, MASK | UNMASK, MSIX, 0, 0), 20, 0, EINVAL, 0},
-	{"irqs: none and bool", IRQS(20, MASK | DATA_NONE | DATA_BOOL, MSIX, 0, 0), 20, 0, EINVAL, 0},
+	{"irqs: none and bool", IRQS(20, MASK | DATA_NONE | DATA_BOOL, MSIX, 0, 0), 20, 0, EINVAL,
+		0},
 	{"irqs: range", IRQS(20, MASK | DATA_NONE, MSIX, 1, 2), 20, 0, EINVAL, 0},
 	{"irqs: range, start", IRQS(20, MASK | DATA_NONE, MSIX, 3, 1), 20, 0, EINVAL, 0},
-	{"irqs: range, wraps", IRQS(20, TRIGGER | DATA_EVENT, MSIX, 1, UINT32_MAX), 20, 0, EINVAL, 0},
+	{"irqs: range, wraps", IRQS(20, TRIGGER | DATA_EVENT, MSIX, 1, UINT32_MAX), 20, 0, EINVAL,
+		0},
 	{"irqs: action for error", IRQS(20, MASK | DATA_NONE, ERR, 0, 1), 20, 0, EINVAL, 0},
 	{"irqs: action for request", IRQS(20, MASK | DATA_NONE, REQ, 0, 1), 20, 0, EINVAL, 0},
 	{"irqs: range for error", IRQS(20, TRIGGER | DATA_NONE, ERR, 0, 2), 20, 0, EINVAL, 0},
@@ -104,7 +107,8 @@ static const struct message_case cases[] = {
 	{"irqs: enable, longer", IRQS(28, TRIGGER | DATA_EVENT, MSIX, 0, 1), 28, 1, 0, 0},
 	{"irqs: bool too small", IRQS(21, TRIGGER | DATA_BOOL, MSIX, 0, 2), 21, 0, EINVAL, 0},
 	{"irqs: bool too large", IRQS(23, TRIGGER | DATA_BOOL, MSIX, 0, 2), 23, 0, EINVAL, 0},
-	{"irqs: bool, argsz too small", IRQS(20, TRIGGER | DATA_BOOL, MSIX, 0, 2), 22, 0, EINVAL, 0},
+	{"irqs: bool, argsz too small", IRQS(20, TRIGGER | DATA_BOOL, MSIX, 0, 2), 22, 0, EINVAL,
+		0},
 	{"irqs: trigger", IRQS(20, TRIGGER | DATA_NONE, MSIX, 1, 1), 20, 0, 0, 0},
 	{"irqs: trigger by bool", IRQS(22, TRIGGER | DATA_BOOL, MSIX, 0, 2), 22, 0, 0, 0},
 	{"irqs: mask", IRQS(20, MASK | DATA_NONE, MSIX, 0, 1), 20, 0, 0, 0},
@@ -169,8 +173,8 @@ static const struct message_case cases[] = {
 	{"reset", VFIOU_DEVICE_RESET, {0}, 0, 0, 0, 0},
 	{"reset: longer", VFIOU_DEVICE_RESET, {0}, 4, 0, 0, 0},
 
-	/* Migration and dirty logging: not here, and nothing else happens. libvfio-user says EINVAL to
-	 * features that a device has not been given.
+	/* Migration and dirty logging: not here, and nothing else happens. libvfio-user says EINVAL
+	 * to features that a device has not been given.
 	 */
 	{"feature: probe migration", FEATURE(1u << 18 | 1), 8, 0, ENOTSUP, 0},
 	{"feature: get migration", FEATURE(1u << 16 | 1), 16, 0, ENOTSUP, 0},
@@ -300,11 +304,13 @@ test_headers(void **state)
 	}
 }
 
-/* A trigger goes to the vector of the index that is asked for, whatever configuration space says. */
+/* A trigger goes to the vector of the index that is asked for, whatever configuration space says.
+ */
 static void
 test_trigger(void **state)
 {
-	int fd = raw_client(&rig), pin = eventfd(0, EFD_NONBLOCK), vector = eventfd(0, EFD_NONBLOCK);
+	int fd = raw_client(&rig), pin = eventfd(0, EFD_NONBLOCK);
+	int vector = eventfd(0, EFD_NONBLOCK);
 
 	(void)state;
 	assert_int_equal(set_irqs(fd, DATA_EVENT | TRIGGER, PIN, 0, 1, &pin, 1), 0);
@@ -329,7 +335,8 @@ test_no_files(void **state)
 	int fd = raw_connect(&rig);
 
 	(void)state;
-	assert_int_equal(raw_version(fd, 0, 1, "{\"capabilities\":{\"max_msg_fds\":0}}", &reply), 0);
+	assert_int_equal(raw_version(fd, 0, 1, "{\"capabilities\":{\"max_msg_fds\":0}}",
+				 &reply), 0);
 	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_REGION_INFO, &info, 32, NULL, 0, &reply),
 		0);
 	memcpy(&info, reply.data, sizeof(info));

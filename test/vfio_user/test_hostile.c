@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -250,10 +251,10 @@ test_session_dies(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		fd = client_of(&server.mine);
-		assert_int_equal(kill(the_session(), SIGSEGV), 0);
+		assert_int_equal(kill(the_session(), SIGKILL), 0); /* SIGSEGV sanitizers take */
 		assert_eof(fd);
 	}
-	wait_logged("ended by signal 11", 3);
+	wait_logged("ended by signal 9", 3);
 	wait_logged("next one in 400 ms", 1);
 	other = client_of(&server.other);
 	fd = client_of(&server.mine);
@@ -449,7 +450,8 @@ test_idle(void **state)
 	close(client_of(&server.mine));
 	wait_no_session();
 	usleep(100000);
-	assert_int_equal(status_of(server.pid, "Threads"), 1);
+	if (!SANITIZED)
+		assert_int_equal(status_of(server.pid, "Threads"), 1);
 	before = status_of(server.pid, "voluntary_ctxt_switches");
 	usleep(500000);
 	assert_int_equal(status_of(server.pid, "voluntary_ctxt_switches"), before);
@@ -459,15 +461,18 @@ test_idle(void **state)
 static void
 test_log_flood(void **state)
 {
-	unsigned int i;
+	const uint64_t start = vfiou_now_ms();
+	unsigned int i, windows;
 
 	(void)state;
-	for (i = 0; i < 300; i++)
+	for (i = 0; i < 150; i++)
 		close(raw_connect(&server.mine));
 	wait_no_session();
-	/* One window, or two on a machine that is busy. */
-	assert_in_range(logged("no more lines for some seconds"), 1, 3);
-	assert_in_range(logged("dma-deviced:"), 10, 180);
+	/* 50 lines in 10 seconds; on a machine that is busy it takes several times that. */
+	windows = (vfiou_now_ms() - start) / 10000 + 2;
+	assert_in_range(logged("dma-deviced:"), 10, windows * 52);
+	if (windows <= 4)
+		assert_int_not_equal(logged("no more lines for some seconds"), 0);
 	/* Of the neighbour there is still something to be read. */
 	close(client_of(&server.other));
 	wait_no_session();
@@ -533,6 +538,90 @@ test_filter(void **state)
 	close(fd);
 	wait_no_session();
 	assert_int_equal(logged("the session"), 0);
+}
+
+/* A client that does all of the above at once, over and over. */
+static void
+attack(void)
+{
+	const struct vfiou_region_access access = {.region = CONFIG, .count = 4096};
+	struct cbdma_desc desc = {.size = 1u << 20, .control = CBDMA_DESC_COMPLETION, .src = 0,
+		.dst = 0x100000, .next = 0};
+	int fd, file, event, i;
+	uint16_t *doorbell;
+
+	for (;;) {
+		fd = raw_client(&server.mine);
+		file = raw_memory(2u << 20);
+		event = eventfd(UINT32_MAX, 0);
+		doorbell = map_doorbell(fd);
+		pwrite(file, &desc, sizeof(desc), 0);
+		raw_map(fd, 0, 2u << 20, 0, RW, file);
+		for (i = 1; i < 200; i++)
+			raw_map(fd, i * 0x1000000ull, 0x1000, 0, RW, file);
+		enable_msix(fd);
+		set_irqs(fd, DATA_EVENT | TRIGGER, MSIX, 0, 1, &event, 1);
+		raw_set(fd, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+		raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANCMP, 8, 0x3000);
+		raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHAINADDR, 8, 0);
+		*doorbell = 100; /* in circles */
+		for (i = 0; i < 50; i++)
+			raw_send(fd, VFIOU_REGION_READ, &access, sizeof(access), NULL, 0);
+		ftruncate(file, 4096);
+		usleep(1000);
+		munmap(doorbell, DM_CBDMA_DOORBELL_SIZE);
+		close(event);
+		close(file);
+		close(fd);
+	}
+}
+
+/* A well-behaved client of the other function sees nothing of it: bytes, errors, interrupts. */
+static void
+test_neighbour(void **state)
+{
+	struct cbdma_desc *desc;
+	int fd = client_of(&server.other), file = raw_memory(0x10000), event = eventfd(0, 0);
+	uint16_t *doorbell = map_doorbell(fd), round;
+	pid_t attacker = fork();
+	uint8_t *mem;
+	int status;
+
+	(void)state;
+	assert_true(attacker >= 0);
+	if (attacker == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		attack();
+	}
+	mem = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	assert_true(mem != MAP_FAILED);
+	desc = (void *)mem;
+	*desc = (struct cbdma_desc){.size = 0x1000, .src = 0x2000, .dst = 0x3000, .next = 0,
+		.control = CBDMA_DESC_COMPLETION | CBDMA_DESC_INT_EN};
+	assert_int_equal(raw_map(fd, 0, 0x10000, 0, RW, file), 0);
+	enable_msix(fd);
+	assert_int_equal(set_irqs(fd, DATA_EVENT | TRIGGER, MSIX, 0, 1, &event, 1), 0);
+	raw_set(fd, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANCMP, 8, 0x1000);
+	raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHAINADDR, 8, 0);
+	for (round = 1; round <= 500; round++) {
+		memset(mem + 0x2000, round, 0x1000);
+		raw_set(fd, BAR0, CBDMA_INTRCTRL, 1, CBDMA_INTRCTRL_MASTER_INT_EN);
+		raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANCTRL, 2, CBDMA_CHANCTRL_INT_DISABLE);
+		__atomic_store_n(doorbell, round, __ATOMIC_RELEASE);
+		assert_int_equal(events(event), 1); /* waits */
+		assert_memory_equal(mem + 0x2000, mem + 0x3000, 0x1000);
+		assert_int_equal(raw_get(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANERR, 4), 0);
+	}
+	assert_int_equal(waitpid(attacker, &status, WNOHANG), 0); /* it is at it yet */
+	kill(attacker, SIGKILL);
+	waitpid(attacker, &status, 0);
+	assert_int_equal(logged("session"), 0);
+	munmap(doorbell, DM_CBDMA_DOORBELL_SIZE);
+	munmap(mem, 0x10000);
+	close(file);
+	close(event);
+	close(fd);
 }
 
 /* Memory of clients is marked so that no core dump has it ("dd" of smaps). */
@@ -640,6 +729,7 @@ main(int argc, char **argv)
 		SERVED(test_no_rights),
 		SERVED(test_filter),
 		SERVED(test_not_dumped),
+		SERVED(test_neighbour),
 		cmocka_unit_test_teardown(test_activation, teardown_server),
 	};
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The systemd unit of dma-deviced is valid and exposed no more than "OK", in systemd's own judgement.
+# The systemd unit of dma-deviced is valid and exposed no more than "OK", as systemd judges it.
 #
 #     unit.sh UNIT
 
