@@ -25,7 +25,7 @@ command -v apt-get >/dev/null || die "this needs Debian 12 or 13 (or a relative)
 	die "this needs two CPUs, one for the worker and one for the engine: here is $(nproc)"
 
 need_packages build-essential meson ninja-build pkg-config libdpdk-dev dpdk libpcap-dev \
-	python3-pyelftools gnuplot-nox
+	libseccomp-dev python3-pyelftools gnuplot-nox
 say "building dma-shell with this machine's DPDK"
 log=$TOP/build/quickstart.log
 mkdir -p "$TOP/build"
