@@ -11,7 +11,7 @@ if [[ ${1-} == -* ]] || [ $# -gt 1 ]; then
 	echo "usage: $0 [DIR]"
 	echo "Installs what is missing, builds the packages for this release of Debian or Ubuntu, has"
 	echo "lintian look at them, and puts them into DIR (default: build/packages)."
-	[ "${1-}" = --help ] || [ "${1-}" = -h ] || exit 2
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 dir=$(realpath -m "${1:-$TOP/build/packages}")

@@ -12,7 +12,7 @@ if [[ ${1-} == -* ]] || [ $# -gt 1 ]; then
 	echo "Installs what is missing, builds, and runs every test, or those whose names match the"
 	echo "regular expression PATTERN. Logs are kept in build/test-logs. Ends with the line"
 	echo "\"N passed, N failed, N skipped\"; fails if a test fails."
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 pattern=${1-}

@@ -14,7 +14,7 @@ case "${1-}" in
 	echo "Puts the driver SDK headers of the installed DPDK into DIR (default:"
 	echo "build/driver-sdk-VERSION in this tree) and prints DIR on its last line,"
 	echo "so: meson setup BUILD -Ddriver_sdk=DIR"
-	[ "$1" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 	;;
 esac

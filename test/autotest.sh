@@ -11,7 +11,7 @@ set -euo pipefail
 
 if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* ]] || [ "${2-socket}" != socket ]; then
 	echo "usage: $0 BUILD [socket]"
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 

@@ -16,7 +16,7 @@ if [ $# -eq 0 ] || [[ $1 == -* ]]; then
 	echo "Runs COMMAND in a Debian 13 root, in the project's folder, with the project built"
 	echo "in build/debian13 and 128 hugepages of 2 MB free. To make the root anew: rm -rf .debian13"
 	echo "DEBIAN_MIRROR=URL: take Debian 13 from there, not from the machine's own mirror."
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 

@@ -16,7 +16,7 @@ if [[ ${1-} == -* ]]; then
 	echo "usage: $0 [CASE]..."
 	echo "Runs the cases, or all, in guests of the Debian 13 root: ${CASES[*]}"
 	echo "Prints PASS or FAIL for each; of one that fails, the logs are kept in build/guest-logs."
-	[ "$1" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 need_root "running guests"

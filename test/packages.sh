@@ -73,7 +73,7 @@ dma-deviced --help >/dev/null
 
 if command -v dpdk-test-dma-perf >/dev/null; then
 	echo "==> dpdk-test-dma-perf with the installed driver"
-	cat >/tmp/perf.ini <-END2
+	cat >/tmp/perf.ini <<-END2
 	[case1]
 	type=DMA_MEM_COPY
 	mem_size=2

@@ -11,7 +11,7 @@ set -euo pipefail
 if [ $# -ne 2 ] || [[ ! $1 =~ ^[1-9][0-9]*$ ]]; then
 	echo "usage: test/debian13.sh test/perf.sh REPETITIONS INI"
 	echo "Prints a table, then for each row RESULT,device,buffer bytes,cycles/op,Gbps,MOps."
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 repetitions=$1

@@ -412,7 +412,7 @@ bench_watch_end(const struct bench *b)
 		for (j = 0; j < nb_before && before[j].id != now[i].id; j++)
 			;
 		if (j < nb_before && !now[i].lcore && is_submitter(b, now[i].cpu) &&
-				now[i].ticks - before[j].ticks > ticks / 10) {
+				now[i].ticks - before[j].ticks > ticks / 50) {
 			shell_note("a device's thread ran on CPU %d, which submits: give it another "
 				"one, or more lcores", now[i].cpu);
 			return;

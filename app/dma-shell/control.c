@@ -271,6 +271,8 @@ cmd_help(const struct args *a)
 		else
 			printf("  %s\n        %s\n", c->syntax, c->help);
 	}
+	if (word != NULL && found && !shell.json)
+		help_more(word);
 	if (word != NULL)
 		return found ? 0 : shell_error(-ENOENT, "no command begins with '%s'", word);
 	shell_note("  Tab completes a word, ? shows what may follow. Words in capitals:\n"

@@ -19,7 +19,6 @@
 #include <cmdline_parse_num.h>
 #include <cmdline_parse_string.h>
 
-#include <rte_jhash.h>
 #include <rte_string_fns.h>
 
 #include "grammar.h"
@@ -60,6 +59,9 @@ static void **allocated;
 static unsigned int nb_allocated;
 static struct cmdline *cmdline;
 static int run_status;
+/* Hashes of what a completion has offered. */
+static uint32_t seen[512];
+static unsigned int nb_seen;
 
 static void *
 keep(size_t size)
@@ -178,19 +180,45 @@ flag_parse(cmdline_parse_token_hdr_t *hdr, const char *buf, void *res, unsigned 
 	return len;
 }
 
+/* A flag's choices, "cause=src" ...; one, "at=", where a value has none. */
 static int
-flag_complete_nb(cmdline_parse_token_hdr_t *hdr)
+flag_choice(const struct option_def *flag, int i, char *dst, unsigned int size)
 {
-	return ((const struct token *)hdr)->def->nb_options;
+	char value[64] = "";
+	cmdline_parse_token_hdr_t *hdr = flag->value == NULL ? NULL : &flag->value->hdr;
+
+	if (hdr != NULL && hdr->ops == &cmdline_token_string_ops &&
+			hdr->ops->complete_get_elt(hdr, i, value, sizeof(value)) != 0)
+		return -1;
+	if (value[0] == '\0' && i > 0)
+		return -1;
+	snprintf(dst, size, "%s%s%s", flag->name, hdr == NULL ? "" : "=", value);
+	return 0;
 }
 
 static int
 flag_complete_elt(cmdline_parse_token_hdr_t *hdr, int i, char *dst, unsigned int size)
 {
-	const struct option_def *flag = &((const struct token *)hdr)->def->option[i];
+	const struct definition *def = ((const struct token *)hdr)->def;
+	unsigned int j;
+	int k;
 
-	snprintf(dst, size, "%s%s", flag->name, flag->value == NULL ? "" : "=");
-	return 0;
+	for (j = 0; j < def->nb_options; j++)
+		for (k = 0; flag_choice(&def->option[j], k, dst, size) == 0; k++)
+			if (i-- == 0)
+				return 0;
+	return -1;
+}
+
+static int
+flag_complete_nb(cmdline_parse_token_hdr_t *hdr)
+{
+	char text[128];
+	int n = 0;
+
+	while (flag_complete_elt(hdr, n, text, sizeof(text)) == 0)
+		n++;
+	return n;
 }
 
 static int
@@ -546,28 +574,57 @@ grammar_run(const char *line)
 	return run_status;
 }
 
+/* Whether a text came up since the beginning of this completion. */
+static bool
+seen_before(const char *text)
+{
+	uint32_t hash = 2166136261; /* FNV-1a */
+	unsigned int i;
+
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (uint8_t)*text) * 16777619;
+	for (i = 0; i < nb_seen; i++)
+		if (seen[i] == hash)
+			return true;
+	if (nb_seen < RTE_DIM(seen))
+		seen[nb_seen++] = hash;
+	return false;
+}
+
+/* " sizes [Mul-choice STRING]: what it is for": without what says nothing, the purpose once. */
+static void
+shorten(char *line)
+{
+	static const char *const kinds[] = { " [Mul-choice STRING]", " [Fixed STRING]" };
+	char *at, *help;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(kinds); i++) {
+		at = strstr(line, kinds[i]);
+		if (at != NULL)
+			memmove(at, at + strlen(kinds[i]), strlen(at + strlen(kinds[i])) + 1);
+	}
+	help = strstr(line, ": ");
+	if (help != NULL && seen_before(help))
+		*help = '\0';
+}
+
 /* The library offers the same once for each instance that takes it. */
 int
 grammar_complete(const char *buf, char *dst, unsigned int size, int *state)
 {
-	static uint32_t seen[512];
-	static unsigned int nb_seen;
-	unsigned int i;
-	uint32_t hash;
 	int ret;
 
-	if (*state <= 0)
+	if (*state <= 0) {
 		nb_seen = 0;
+		words_complete_begin(buf);
+	}
 	do {
 		ret = cmdline_complete(cmdline, buf, state, dst, size);
 		if (ret != 1)
 			return ret;
-		hash = rte_jhash(dst, strlen(dst), 0);
-		for (i = 0; i < nb_seen && seen[i] != hash; i++)
-			;
-	} while (i < nb_seen);
-	if (nb_seen < RTE_DIM(seen))
-		seen[nb_seen++] = hash;
+	} while (seen_before(dst));
+	shorten(dst);
 	return ret;
 }
 

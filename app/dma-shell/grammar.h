@@ -32,6 +32,8 @@ struct word_type {
 };
 
 const struct word_type *word_type_find(const char *name);
+/** A line is to be completed: files are looked up by its last word. */
+void words_complete_begin(const char *line);
 
 struct definition;
 

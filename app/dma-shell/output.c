@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_string_fns.h>
@@ -63,6 +64,15 @@ json_string(const char *s)
 	putchar('"');
 }
 
+static bool
+coloured(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDERR_FILENO) && (no == NULL || no[0] == '\0') && term != NULL &&
+		strcmp(term, "dumb") != 0;
+}
+
 int
 shell_error(int err, const char *fmt, ...)
 {
@@ -82,7 +92,8 @@ shell_error(int err, const char *fmt, ...)
 	} else {
 		/* One stream after the other, so that they do not mix where both are a terminal. */
 		fflush(stdout);
-		fprintf(stderr, "error: %s\n", message);
+		fprintf(stderr, "%serror:%s %s\n", coloured() ? "\033[31m" : "",
+			coloured() ? "\033[0m" : "", message);
 	}
 	fflush(stdout);
 	return err;

@@ -17,7 +17,8 @@ struct shell shell = { .last_dev = -1 };
 	" [save FILE] [check FILE] [tolerance NUM]"
 
 const struct command shell_commands[] = {
-	{ "help [WORD]", "all commands, or those that begin with a word", cmd_help },
+	{ "help [TOPIC]", "all commands, or those that begin with a word, with all about them",
+		cmd_help },
 	{ "quit|exit", "stop devices and leave", cmd_quit },
 
 	{ "show devices", "all DMA devices", cmd_show_devices },

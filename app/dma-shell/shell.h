@@ -94,6 +94,9 @@ bool list_next(const char **list, size_t *len, char *word, size_t size);
 int parse_size(const char *word, uint64_t *size);
 int parse_pattern(const char *word, uint64_t *pattern);
 
+/** Print defaults, meanings and an example of the commands that begin with a word, see help.c. */
+void help_more(const char *word);
+
 /* How the shell runs, see shell.c, control.c, terminal.c */
 
 struct shell {

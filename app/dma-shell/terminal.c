@@ -4,13 +4,16 @@
  * The prompt: librte_cmdline's line editor (history, completion) on a terminal.
  *
  * cmdline_stdin_new() would do, but it turns every wrong line into "Bad arguments" and swallows
- * Ctrl-C; so the editor is used by itself, and lines go to grammar.c.
+ * Ctrl-C; so the editor is used by itself, and lines go to grammar.c. The history is kept in
+ * ~/.local/state/dma-shell, commands of ~/.config/dma-shell are run first.
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -20,6 +23,8 @@
 #include "shell.h"
 
 #define PROMPT "dma-shell> "
+
+#define HISTORY_KEPT 200 /* lines of the file */
 
 static struct termios before;
 static bool raw;
@@ -72,6 +77,107 @@ write_char(struct rdline *rdl __rte_unused, char c)
 	return write(STDOUT_FILENO, &c, 1);
 }
 
+/* A file of the user's, XDG says where; "": there is no such place. */
+static void
+user_file(const char *variable, const char *below_home, char *path, size_t size)
+{
+	const char *dir = getenv(variable), *home = getenv("HOME");
+
+	path[0] = '\0';
+	if (dir != NULL && dir[0] == '/')
+		snprintf(path, size, "%s/dma-shell", dir);
+	else if (home != NULL && home[0] == '/')
+		snprintf(path, size, "%s/%s/dma-shell", home, below_home);
+}
+
+static void
+history_path(char *path, size_t size)
+{
+	user_file("XDG_STATE_HOME", ".local/state", path, size);
+}
+
+/* Read what there is, and make the file short again where it has become long. */
+static void
+history_load(struct rdline *rdl)
+{
+	char path[PATH_MAX], line[1024];
+	unsigned int n = 0, skip;
+	FILE *f;
+
+	history_path(path, sizeof(path));
+	f = fopen(path, "r");
+	if (f == NULL)
+		return;
+	while (fgets(line, sizeof(line), f) != NULL)
+		n++;
+	skip = n > HISTORY_KEPT ? n - HISTORY_KEPT : 0;
+	rewind(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (skip > 0)
+			skip--;
+		else
+			rdline_add_history(rdl, line);
+	fclose(f);
+}
+
+/* Each line at once, before it is run: shells that run at the same time lose none. */
+static void
+history_add(const char *line)
+{
+	static char last[1024];
+	char path[PATH_MAX], *p;
+	FILE *f;
+
+	if (strcmp(line, last) == 0)
+		return;
+	snprintf(last, sizeof(last), "%s", line);
+
+	history_path(path, sizeof(path));
+	for (p = strchr(path, '/'); p != NULL && (p = strchr(p + 1, '/')) != NULL;) {
+		*p = '\0';
+		mkdir(path, 0700);
+		*p = '/';
+	}
+	f = fopen(path, "a");
+	if (f == NULL)
+		return;
+	fprintf(f, "%s\n", line);
+	fclose(f);
+}
+
+/* Long answers go through a pager, which gives short ones as they are. */
+static bool
+wants_pager(const char *line)
+{
+	return (strncmp(line, "help", 4) == 0 || strncmp(line, "show", 4) == 0) &&
+		isatty(STDOUT_FILENO) && !shell.json;
+}
+
+static void
+run_paged(const char *line)
+{
+	const char *pager = getenv("PAGER");
+	int own = dup(STDOUT_FILENO);
+	FILE *p;
+
+	fflush(stdout);
+	setenv("LESS", "FRX", 0);
+	p = own < 0 ? NULL : popen(pager != NULL && pager[0] != '\0' ? pager :
+		"command -v less >/dev/null && exec less || exec cat", "w");
+	if (p != NULL)
+		dup2(fileno(p), STDOUT_FILENO);
+	shell_run_line(line);
+	fflush(stdout);
+	if (p != NULL) {
+		dup2(own, STDOUT_FILENO);
+		/* Who leaves the pager early has read enough. */
+		pclose(p);
+		clearerr(stdout);
+	}
+	if (own >= 0)
+		close(own);
+}
+
 static void
 validate(struct rdline *rdl, const char *buf, unsigned int size __rte_unused)
 {
@@ -82,9 +188,14 @@ validate(struct rdline *rdl, const char *buf, unsigned int size __rte_unused)
 		return;
 	memcpy(line, buf, len);
 	line[len] = '\0';
+	if (len > 0)
+		history_add(line);
 	shell.interrupted = 0;
-	shell_run_line(line);
-	/* Ctrl-C ended the command; at the prompt it would end the shell. */
+	if (wants_pager(line))
+		run_paged(line);
+	else
+		shell_run_line(line);
+	/* Ctrl-C ends the command, not the shell. */
 	if (shell.interrupted)
 		shell_note("\ninterrupted");
 	shell.interrupted = 0;
@@ -136,6 +247,7 @@ int
 terminal_run(void)
 {
 	struct rdline *rdl = rdline_new(write_char, validate, complete, NULL);
+	char path[PATH_MAX];
 	int c, ret = terminal_raw();
 
 	if (rdl == NULL || ret != 0) {
@@ -144,6 +256,11 @@ terminal_run(void)
 	}
 	shell.interactive = true;
 	greet();
+	history_load(rdl);
+	user_file("XDG_CONFIG_HOME", ".config", path, sizeof(path));
+	if (access(path, R_OK) == 0)
+		shell_run_file(path);
+	shell.interrupted = 0;
 	rdline_newline(rdl, PROMPT);
 	while (!shell.quit) {
 		c = terminal_key(200);

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,85 @@ word_file(const char *word, size_t len, union word *out)
 	return 0;
 }
 
+/* The files that the last word of a line may become. */
+static char file_names[64][SHELL_WORD_SIZE];
+static int nb_files;
+
+void
+words_complete_begin(const char *line)
+{
+	const char *word = strrchr(line, ' ');
+	char pattern[SHELL_WORD_SIZE + 1];
+	glob_t found;
+	size_t i;
+
+	nb_files = 0;
+	/* Signs that glob() takes for patterns are none here. */
+	if (word == NULL || strlen(word) > SHELL_WORD_SIZE - 1 || strpbrk(word, "*?[\\\r\n") != NULL)
+		return;
+	snprintf(pattern, sizeof(pattern), "%s*", word + 1);
+	if (glob(pattern, GLOB_MARK, NULL, &found) != 0)
+		return;
+	for (i = 0; i < found.gl_pathc && nb_files < (int)RTE_DIM(file_names); i++)
+		if (strlen(found.gl_pathv[i]) < SHELL_WORD_SIZE &&
+				strpbrk(found.gl_pathv[i], " ;#\"") == NULL)
+			strlcpy(file_names[nb_files++], found.gl_pathv[i], SHELL_WORD_SIZE);
+	globfree(&found);
+}
+
+static int
+file_count(void)
+{
+	return nb_files;
+}
+
+static int
+file_name(int i, char *dst, unsigned int size)
+{
+	strlcpy(dst, file_names[i], size);
+	return 0;
+}
+
+/* TOPIC: what help knows, the first words of commands. */
+static int
+topic_name(int i, char *dst, unsigned int size)
+{
+	const struct command *c, *other;
+
+	for (c = shell_commands; c->syntax != NULL; c++) {
+		size_t len = strcspn(c->syntax, " |");
+
+		for (other = shell_commands; other != c; other++)
+			if (strncmp(other->syntax, c->syntax, len + 1) == 0)
+				break;
+		if (other == c && i-- == 0) {
+			strlcpy(dst, c->syntax, RTE_MIN(size, len + 1));
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int
+topic_count(void)
+{
+	char name[SHELL_WORD_SIZE];
+	int n = 0;
+
+	while (topic_name(n, name, sizeof(name)) == 0)
+		n++;
+	return n;
+}
+
+static int
+word_topic(const char *word, size_t len, union word *out)
+{
+	if (len >= SHELL_WORD_SIZE)
+		return -EINVAL;
+	strlcpy(out->str, word, len + 1);
+	return 0;
+}
+
 static const struct word_type types[] = {
 	{ "SIZE", "a size in bytes (4096, 0x1000, 4K, 2M)", word_size, NULL, NULL, false },
 	{ "SECONDS", "a time in seconds (2, 0.5)", word_seconds, NULL, NULL, false },
@@ -177,7 +257,8 @@ static const struct word_type types[] = {
 	{ "NAME", "a new name (a letter, then at most 22 of a-z 0-9 _ . -)", word_name, NULL, NULL,
 		false },
 	{ "LIST", "a list separated by commas", word_list, NULL, NULL, true },
-	{ "FILE", "a file name (at most 127 characters)", word_file, NULL, NULL, false },
+	{ "FILE", "a file name (at most 127 characters)", word_file, file_count, file_name, false },
+	{ "TOPIC", "the first word of a command", word_topic, topic_count, topic_name, false },
 };
 
 const struct word_type *
@@ -199,7 +280,7 @@ type_expects(const struct word_type *type, char *dst, size_t size)
 	int i, n;
 
 	strlcpy(dst, type->help, size);
-	if (type->count == NULL)
+	if (type->count == NULL || type->count == file_count)
 		return;
 	n = type->count();
 	strlcat(dst, n == 0 ? "; there is none" : "; there is", size);

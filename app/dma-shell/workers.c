@@ -209,6 +209,7 @@ cmd_show_workers(const struct args *a __rte_unused)
 			continue;
 		n++;
 		out_begin("workers");
+		out_widths(6, 8);
 		out_num("lcore", i);
 		out_int("device", w->pump.dev);
 		out_str("state", "%s", worker_state(w));
@@ -218,7 +219,7 @@ cmd_show_workers(const struct args *a __rte_unused)
 		out_num("errors", c.errors);
 		out_real("mops", c.ops / seconds / 1e6, 3);
 		out_real("gbps", c.ops * 8.0 * w->pump.size / seconds / 1e9, 2);
-		out_real("cycles_per_op", c.busy / ops, 1);
+		out_real("cycles", c.busy / ops, 1);
 		out_row();
 	}
 	if (n == 0)

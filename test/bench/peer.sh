@@ -14,7 +14,7 @@ if [ $# -gt 1 ] || [[ ! ${1-3} =~ ^([1-9][0-9]*|instructions)$ ]]; then
 	echo "Runs in the Debian 13 root. Prints a table of medians (of 3 repetitions unless told), then"
 	echo "RESULT,device,buffer bytes,cycles/op,Gbps,MOps for each row of the table."
 	echo "\"instructions\" counts those that dma_ioat and dma_cbdma take for a copy of 64 bytes."
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 need_root "making up a PCI device"

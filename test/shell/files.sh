@@ -8,6 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 EAL+=(--vdev=dma_skeleton0)
+ALONE=(--no-huge -m 128 --no-pci --log-level=3 "--file-prefix=shell$$" -l 0)
 cd "$RUN_DIR"
 
 # A file through the device, and back; CRC-32C of "123456789" is known to be e3069283.
@@ -94,6 +95,12 @@ if [ "$HAVE_CBDMA" = 1 ]; then
 	expect_output "dma_skeleton0 beside dma_cbdma0" "$out"
 	expect_output "against: name dma_cbdma0" "$out"
 	expect_output "against: name dma_skeleton0" "$out"
+fi
+
+# An engine on the CPU that submits is said.
+if [ "$HAVE_CBDMA" = 1 ]; then
+	out=$("$DMA_SHELL" "${ALONE[@]}" --vdev=dma_cbdma0,cpu=0 -- -c "bench 0 sizes 4K seconds 1")
+	expect_output "a device's thread ran on CPU 0, which submits" "$out"
 fi
 
 # A gate: figures that cannot be reached fail, figures that can do not.

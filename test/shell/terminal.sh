@@ -9,6 +9,9 @@ set -euo pipefail
 
 command -v tmux >/dev/null || skip "no tmux here: apt-get install tmux"
 
+export HOME=$RUN_DIR/home TERM=screen
+unset XDG_STATE_HOME XDG_CONFIG_HOME PAGER LESS NO_COLOR
+mkdir -p "$HOME/.config"
 starts=0
 COMMAND="'$DMA_SHELL' ${EAL[*]} --vdev=dma_skeleton0 --"
 tm()
@@ -71,10 +74,44 @@ see "dma-shell> crc first"
 keys Enter
 see "crc: name first"
 
+echo "-- completion of files, causes, topics"
+clean
+echo "show lcores" >"$RUN_DIR/a_script.dma"
+keys "script $RUN_DIR/a_sc" Tab
+see "script $RUN_DIR/a_script.dma"
+keys Enter
+see "role"
+clean
+keys "inject device 0 fail cause=com" Tab
+see "cause=completion"
+keys C-a C-k "help verif" Tab Enter
+see "in about so many fails on purpose; default 0"
+see "verify 0 seconds 60 faults 100"
+
+echo "-- long answers go through a pager, short ones do not wait"
+clean
+if command -v less >/dev/null; then
+	keys "help" Enter
+	see '^:|lines 1-|\(END\)|--More--'
+	keys q
+fi
+see 'dma-shell>$'
+clean
+keys "show devices" Enter
+see 'dma-shell>$'
+
+echo "-- ? says each thing once"
+clean
+keys "bench 0 ?"
+see "vs"
+sleep 0.5
+[ "$(screen | grep -c 'measure it beside')" -le 2 ] || fail "? repeats itself: $(screen)"
+keys C-a C-k
+
 echo "-- help for each argument"
 clean
 keys "set device 0 ?"
-see "ring .*descriptors in the ring"
+see "ring: descriptors in the ring"
 keys "ring ?"
 see "UINT64"
 keys C-u C-a C-k "alloc third ?"
@@ -89,7 +126,7 @@ clean
 keys Up
 see "dma-shell> show lcores"
 keys Up
-see "dma-shell> crc first"
+see "dma-shell> show devices"
 keys Down
 see "dma-shell> show lcores"
 keys Enter
@@ -107,13 +144,19 @@ keys "set worker 1 device 0" Enter "start workers" Enter
 see "workers: started 1"
 keys "watch 0.2" Enter
 see "dma-shell watch: q leaves"
-see "0 dma_skeleton0 +working +[0-9.]*[1-9]"
+see "0 dma_skeleton0 +working +[0-9.]*[1-9][0-9.]* +[0-9.]*[1-9]"
+see "MOps at most +[ .:=+*#-]*#"
+tm resize-window -t shell -x 60 -y 12
+sleep 1
+[ "$(screen | wc -L)" -le 60 ] || fail "watch does not fit the window"
+tm resize-window -t shell -x 100 -y 30
 see "device 0 +working +[0-9.]*[1-9]"
 sleep 1
 [ "$(screen | grep -c "q leaves")" -eq 1 ] || fail "watch is not redrawn in place"
 screen | head -n 1 | grep -q "q leaves" || fail "watch is not at the top"
 keys q
 see 'dma-shell>$'
+! screen | grep -q "q leaves" || fail "watch leaves its screen behind"
 clean
 keys "watch" Enter
 see "q leaves"
@@ -150,6 +193,28 @@ see "ended with 0"
 start
 keys "start device 0" Enter "quit" Enter
 see "ended with 0"
+
+echo "-- history is kept, commands of the start-up file are run, errors have a colour"
+echo "alloc ready 4K" >"$HOME/.config/dma-shell"
+start
+see "buffer: name ready"
+keys Up
+see "dma-shell> quit"
+keys C-u "nonsense" Enter
+see "error: unknown"
+tm capture-pane -e -p -t shell | grep -q $'\x1b\\[31merror' || fail "no colour"
+keys "quit" Enter
+see "ended with 0"
+rm "$HOME/.config/dma-shell"
+[ "$(grep -c . "$HOME/.local/state/dma-shell")" -gt 10 ] || fail "no history is kept"
+COMMAND="NO_COLOR=1 $COMMAND"
+start
+keys "nonsense" Enter
+see "error: unknown"
+! tm capture-pane -e -p -t shell | grep -q $'\x1b\\[31merror' || fail "colour despite NO_COLOR"
+keys "quit" Enter
+see "ended with 0"
+COMMAND=${COMMAND#NO_COLOR=1 }
 
 echo "-- a terminal as it was"
 start
