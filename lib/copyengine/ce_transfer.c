@@ -370,7 +370,8 @@ transfer_fail(struct ce_transfer *t, uint64_t offset, int error, enum rte_dma_st
 {
 	struct ce_transfer_private *p = cei_private(t);
 
-	if (p->error != 0)
+	/* What could not be started is noticed before what fails in front of it. */
+	if (p->error != 0 && offset >= t->failed_at)
 		return;
 	p->error = error;
 	t->failed_at = offset;
