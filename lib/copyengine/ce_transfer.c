@@ -882,7 +882,8 @@ int
 cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count)
 {
 	struct ce_queue *q = s->nb_ports > 0 ? s->ports->queue : NULL;
-	const bool engine = s->nb_ports == 1 && q->only == s->ports && !q->shared &&
+	/* Of a queue that is shared, who is on it is not looked at without the lock. */
+	const bool engine = s->nb_ports == 1 && !q->shared && q->only == s->ports &&
 		cei_queue_dead(q) == 0 && cei_memory_is_fresh(&s->context->memory);
 	const bool simple = engine || s->nb_ports == 0 || cei_stream_dead(s) == 0;
 	uint64_t flags = 0, cpu = CE_CPU_PER_CALL;

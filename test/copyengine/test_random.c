@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -57,6 +58,7 @@ struct thread {
 
 static struct thread threads[THREADS];
 static uint64_t wanted = 100000;
+static atomic_uint done_threads; /* EAL's own waiting is not seen by ThreadSanitizer */
 static pthread_mutex_t inject_lock = PTHREAD_MUTEX_INITIALIZER;
 
 #define CHECK(t, condition) \
@@ -387,6 +389,7 @@ work(void *arg)
 	settle(t);
 	if (t->error == NULL)
 		CHECK(t, ce_adapter_put(t->adapter) == 0);
+	atomic_fetch_add(&done_threads, 1);
 	return 0;
 }
 
@@ -419,6 +422,7 @@ random_steps(void **state)
 		rte_eal_remote_launch(work, &threads[i++], lcore);
 	work(&threads[0]);
 	rte_eal_mp_wait_lcore();
+	assert_int_equal(atomic_load(&done_threads), THREADS);
 	for (i = 0; i < THREADS; i++) {
 		t = &threads[i];
 		print_message("thread %u: %" PRIu64 " steps, %" PRIu64 " handles, %" PRIu64
