@@ -318,7 +318,7 @@ cei_device_die(struct ce_device *dev, int error)
 static inline void
 doorbell(struct ce_queue *q)
 {
-	q->doorbell = false;
+	cei_queue_set_silent(q, false);
 	if (unlikely(rte_dma_submit(q->dev_id, q->vchan) < 0))
 		die(q->dev, ENODEV);
 }
@@ -328,7 +328,7 @@ void
 cei_queue_doorbell(struct ce_queue *q)
 {
 	cei_lock(q);
-	if (q->doorbell && cei_queue_dead(q) == 0)
+	if (cei_queue_is_silent(q) && cei_queue_dead(q) == 0)
 		doorbell(q);
 	cei_unlock(q);
 }
@@ -360,7 +360,7 @@ cei_port_enqueue(struct ce_port *port, struct ce_operation *op)
 			q->dev_id, q->vchan, op->src, op->dst, op->nb_src, op->nb_dst, op->flags);
 	if (likely(ret >= 0)) {
 		cei_port_started(port);
-		q->doorbell = !(op->flags & RTE_DMA_OP_FLAG_SUBMIT);
+		cei_queue_set_silent(q, !(op->flags & RTE_DMA_OP_FLAG_SUBMIT));
 		ret = 0;
 	} else if (ret == -ENODEV) {
 		die(q->dev, ENODEV);
@@ -447,7 +447,7 @@ cei_queue_collect(struct ce_queue *q)
 	if (q->head == q->tail || unlikely(cei_queue_dead(q) < 0))
 		goto unlock;
 	/* Whoever asks for completions wants the operations to run. */
-	if (q->doorbell)
+	if (cei_queue_is_silent(q))
 		doorbell(q);
 	if (unlikely(cei_queue_dead(q) < 0))
 		goto unlock;

@@ -370,7 +370,8 @@ transfer_fail(struct ce_transfer *t, uint64_t offset, int error, enum rte_dma_st
 {
 	struct ce_transfer_private *p = cei_private(t);
 
-	if (p->error != 0)
+	/* What could not be started is noticed before what fails in front of it. */
+	if (p->error != 0 && offset >= t->failed_at)
 		return;
 	p->error = error;
 	t->failed_at = offset;
@@ -505,16 +506,66 @@ piece_done(struct ce_stream *s, const struct ce_piece *piece, int status)
 		transfer_finish_slow(s, t);
 }
 
+/*
+ * Account, in few steps, for what most pieces are: a transfer each, without a callback, that is done.
+ * Stops at whatever is not so simple.
+ */
+static unsigned int
+retire_simple(struct ce_stream *s, struct ce_transfer **finished, unsigned int max)
+{
+	struct ce_port *port = s->ports;
+	const uint16_t engine = s->nb_ports > 0 ? CE_PIECE_ENGINE : 0;
+	const uint16_t kind = CE_PIECE_LAST | CE_PIECE_ONLY | engine;
+	const struct ce_transfer *sampled = s->sampled;
+	const struct ce_piece *ring = s->ring, *piece;
+	const uint32_t tail = s->tail, mask = s->mask;
+	uint32_t n, most = s->head - tail;
+	struct ce_transfer *t;
+	uint64_t bytes = 0;
+
+	if (engine) {
+		most = cei_port_ready(port);
+		if (atomic_load_explicit(&port->failures, memory_order_relaxed) > 0)
+			return 0;
+	}
+	most = RTE_MIN(most, max);
+	for (n = 0; n < most; n++) {
+		piece = &ring[(tail + n) & mask];
+		t = piece->transfer;
+		if (unlikely(piece->kind != kind || t->cb != NULL || t == sampled))
+			break;
+		t->done = piece->length;
+		bytes += piece->length;
+		t->status = 0;
+		finished[n] = t;
+	}
+	s->tail += n;
+	CE_COUNT(s->context->counters.transfers, n);
+	if (engine) {
+		port->taken += n;
+		CE_COUNT(*s->budget, n);
+		CE_COUNT(s->context->counters.engine_bytes, bytes);
+	} else {
+		CE_COUNT(s->context->counters.cpu_bytes, bytes);
+	}
+	return n;
+}
+
 /* Account for what is done, in order. */
 static unsigned int
 retire(struct ce_stream *s, struct ce_transfer **finished, unsigned int max, unsigned int *stored)
 {
 	unsigned int pieces = CE_PIECES_PER_CALL, count = 0;
+	struct ce_transfer *t, *nobody[CE_BURST];
 	struct ce_port *port;
-	struct ce_transfer *t;
 	struct ce_piece piece;
 	int status;
 
+	if (likely(s->nb_ports <= 1)) {
+		count = finished != NULL ? retire_simple(s, finished, max) :
+					   retire_simple(s, nobody, RTE_MIN(max, CE_BURST));
+		*stored += finished != NULL ? count : 0;
+	}
 	while (s->tail != s->head && count < max && pieces-- > 0) {
 		piece = s->ring[s->tail & s->mask];
 		t = piece.transfer;
@@ -586,7 +637,7 @@ cei_stream_doorbell(struct ce_stream *s)
 	uint16_t i;
 
 	for (i = 0; i < s->nb_ports; i++)
-		if (s->ports[i].queue->doorbell)
+		if (cei_queue_is_silent(s->ports[i].queue))
 			cei_queue_doorbell(s->ports[i].queue);
 }
 
@@ -701,89 +752,167 @@ translate(struct ce_memory *memory, struct ce_translation *last, const void *va,
 	return cei_translate(last, va, length, iova);
 }
 
-/*
- * Start, in few steps, what most transfers are: one run of a range for the CPU, or for the device.
- * Returns false, and has done nothing, when it is not so simple.
- */
-static __rte_always_inline bool
-start_simple(struct ce_stream *s, struct ce_transfer *t, bool engine, uint64_t *cpu, uint64_t flags)
+/* Whether a transfer is of a range to a range, and nothing else is asked for. */
+static inline bool
+is_simple(const struct ce_transfer *t)
 {
-	struct ce_context *context = s->context;
-	struct ce_memory *memory = &context->memory;
-	const uint64_t length = t->length;
-	uint16_t kind = CE_PIECE_LAST | CE_PIECE_ONLY;
-	rte_iova_t from, to;
-	struct ce_queue *q;
+	return ((uintptr_t)t->src | (uintptr_t)t->dst) == 0 &&
+		(t->flags & ~CE_TRANSFER_MORE) == 0 && t->status != -EINPROGRESS;
+}
 
-	if (unlikely(t->src != NULL || t->dst != NULL || (t->flags & ~CE_TRANSFER_MORE) != 0 ||
-		    t->status == -EINPROGRESS || ring_is_full(s)))
-		return false;
-	if (length < context->break_even) {
-		if (unlikely(length - 1 >= *cpu || t->src_va == NULL || t->dst_va == NULL))
-			return false;
-		rte_memcpy(t->dst_va, t->src_va, length);
-		*cpu -= length;
-	} else {
-		if (unlikely(!engine || (int32_t)*s->budget <= 0 || length - 1 >= context->max_segment))
-			return false;
-		if (unlikely(!cei_translate(&memory->last_src, t->src_va, length, &from)) &&
-			!translate(memory, &memory->last_src, t->src_va, length, &from))
-			return false;
-		if (unlikely(!cei_translate(&memory->last_dst, t->dst_va, length, &to)) &&
-			!translate(memory, &memory->last_dst, t->dst_va, length, &to))
-			return false;
-		q = s->ports->queue;
-		if (unlikely(rte_dma_copy(q->dev_id, q->vchan, from, to, length, flags) < 0))
-			return false;
-		q->head++;
-		q->doorbell = flags == 0;
-		s->ports->started++;
-		CE_COUNT(*s->budget, -1);
-		CE_COUNT(context->counters.operations, 1);
-		kind |= CE_PIECE_ENGINE;
-	}
+static inline void
+simple_started(struct ce_piece *piece, struct ce_transfer *t, uint16_t kind)
+{
 	t->status = -EINPROGRESS;
 	t->done = 0;
-	piece_push(s, t, length, kind, 0);
-	return true;
+	piece->transfer = t;
+	piece->length = t->length;
+	piece->kind = kind;
+	piece->port = 0;
+}
+
+/*
+ * Give the device, in few steps, what most transfers are: an operation each, from and to where the
+ * last ones were. Returns how many; stops at whatever is not so simple.
+ */
+static unsigned int
+start_simple_operations(
+	struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count, uint64_t flags)
+{
+	const struct ce_context *context = s->context;
+	const struct ce_translation src = context->memory.last_src, dst = context->memory.last_dst;
+	const uint64_t src_size = src.end - src.start, dst_size = dst.end - dst.start;
+	const uint64_t least = context->break_even;
+	const uint64_t most = RTE_MIN((uint64_t)context->max_segment, RTE_MIN(src_size, dst_size));
+	struct ce_queue *q = s->ports->queue;
+	struct ce_piece *ring = s->ring;
+	const uint32_t head = s->head, mask = s->mask;
+	uint64_t length, src_at, dst_at;
+	struct ce_transfer *t;
+	unsigned int i;
+
+	if (most < least || (int32_t)*s->budget <= 0)
+		return 0;
+	count = RTE_MIN(count, RTE_MIN(*s->budget, mask + 1 - (head - s->tail)));
+	for (i = 0; i < count; i++) {
+		t = transfers[i];
+		length = t->length;
+		src_at = (uintptr_t)t->src_va - src.start;
+		dst_at = (uintptr_t)t->dst_va - dst.start;
+		if (unlikely(!is_simple(t) || length - least > most - least ||
+			    src_at > src_size - length || dst_at > dst_size - length))
+			break;
+		if (unlikely(rte_dma_copy(q->dev_id, q->vchan, src.iova + src_at, dst.iova + dst_at,
+				     length, flags) < 0))
+			break;
+		simple_started(&ring[(head + i) & mask], t,
+			CE_PIECE_ENGINE | CE_PIECE_LAST | CE_PIECE_ONLY);
+	}
+	if (likely(i > 0)) {
+		s->head = head + i;
+		q->head += i;
+		s->ports->started += i;
+		cei_queue_set_silent(q, flags == 0);
+		CE_COUNT(*s->budget, -i);
+		CE_COUNT(s->context->counters.operations, i);
+	}
+	return i;
+}
+
+/* Have the CPU do what it does in one go. *cpu is what it may still copy in this call. */
+static unsigned int
+start_simple_copies(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count,
+	uint64_t *cpu)
+{
+	const uint64_t limit = s->context->break_even;
+	const uint32_t head = s->head, mask = s->mask;
+	struct ce_transfer *t;
+	unsigned int i;
+
+	count = RTE_MIN(count, mask + 1 - (head - s->tail));
+	for (i = 0; i < count; i++) {
+		t = transfers[i];
+		if (unlikely(!is_simple(t) || t->length >= limit || t->length - 1 >= *cpu ||
+			    t->src_va == NULL || t->dst_va == NULL))
+			break;
+		rte_memcpy(t->dst_va, t->src_va, t->length);
+		*cpu -= t->length;
+		simple_started(&s->ring[(head + i) & mask], t, CE_PIECE_LAST | CE_PIECE_ONLY);
+	}
+	s->head = head + i;
+	return i;
+}
+
+/* Look up where a transfer's memory is, for the next attempt to start it in few steps. */
+static bool
+look_elsewhere(struct ce_stream *s, const struct ce_transfer *t)
+{
+	struct ce_memory *memory = &s->context->memory;
+	rte_iova_t iova;
+
+	if (t->length - 1 >= s->context->max_segment)
+		return false;
+	return (cei_translate(&memory->last_src, t->src_va, t->length, &iova) ||
+		       translate(memory, &memory->last_src, t->src_va, t->length, &iova)) &&
+		(cei_translate(&memory->last_dst, t->dst_va, t->length, &iova) ||
+			translate(memory, &memory->last_dst, t->dst_va, t->length, &iova));
+}
+
+/* Start in few steps what can be. Returns how many. */
+static unsigned int
+start_simple(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count,
+	bool engine, uint64_t *cpu, uint64_t flags)
+{
+	unsigned int i = 0, before;
+
+	do {
+		before = i;
+		if (engine)
+			i += start_simple_operations(s, &transfers[i], count - i, flags);
+		if (i < count && transfers[i]->length < s->context->break_even)
+			i += start_simple_copies(s, &transfers[i], count - i, cpu);
+		else if (i < count && engine && is_simple(transfers[i]) &&
+			look_elsewhere(s, transfers[i]))
+			i += start_simple_operations(s, &transfers[i], count - i, flags);
+	} while (i < count && i > before);
+	return i;
 }
 
 int
 cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count)
 {
 	struct ce_queue *q = s->nb_ports > 0 ? s->ports->queue : NULL;
-	const bool engine = s->nb_ports == 1 && q->only == s->ports && !q->shared &&
+	/* Of a queue that is shared, who is on it is not looked at without the lock. */
+	const bool engine = s->nb_ports == 1 && !q->shared && q->only == s->ports &&
 		cei_queue_dead(q) == 0 && cei_memory_is_fresh(&s->context->memory);
-	uint64_t cpu = CE_CPU_PER_CALL;
-	const bool simple = TAILQ_EMPTY(&s->waiting) && !s->fenced &&
-		(engine || s->nb_ports == 0 || cei_stream_dead(s) == 0);
-	struct ce_transfer *t;
-	unsigned int i;
-	uint64_t flags;
+	const bool simple = engine || s->nb_ports == 0 || cei_stream_dead(s) == 0;
+	uint64_t flags = 0, cpu = CE_CPU_PER_CALL;
+	unsigned int i = 0;
 	int ret = 0;
 
-	for (i = 0; i < count; i++) {
-		t = transfers[i];
-		flags = i + 1 == count && !(t->flags & CE_TRANSFER_MORE) ? RTE_DMA_OP_FLAG_SUBMIT : 0;
-		if (likely(simple && TAILQ_EMPTY(&s->waiting) && !s->fenced &&
-			    start_simple(s, t, engine, &cpu, flags)))
-			continue;
-		ret = transfer_init_sides(s, t);
+	if (count == 1 && !(transfers[0]->flags & CE_TRANSFER_MORE))
+		flags = RTE_DMA_OP_FLAG_SUBMIT;
+	for (;;) {
+		if (likely(simple && TAILQ_EMPTY(&s->waiting) && !s->fenced))
+			i += start_simple(s, &transfers[i], count - i, engine, &cpu, flags);
+		if (likely(i == count))
+			break;
+		ret = transfer_init_sides(s, transfers[i]);
 		if (ret == 0)
-			ret = transfer_start(s, t, &cpu);
+			ret = transfer_start(s, transfers[i], &cpu);
 		if (ret < 0)
 			break;
+		i++;
 	}
-	if (likely(i > 0)) {
-		if (unlikely(s->sampled == NULL && ++s->calls % CALLS_PER_SAMPLE == 0)) {
-			s->sampled = transfers[0];
-			s->sampled_tsc = rte_rdtsc();
-		}
-		if (q != NULL && !(transfers[i - 1]->flags & CE_TRANSFER_MORE))
-			cei_stream_doorbell(s);
-		return i;
+	if (unlikely(i == 0))
+		return ret;
+	if (unlikely(s->sampled == NULL && ++s->calls % CALLS_PER_SAMPLE == 0)) {
+		s->sampled = transfers[0];
+		s->sampled_tsc = rte_rdtsc();
 	}
-	return ret;
+	if (q != NULL && !(transfers[i - 1]->flags & CE_TRANSFER_MORE))
+		cei_stream_doorbell(s);
+	return i;
 }
 
 /* Start as much of a transfer as goes at once, and shorten it to that. */

@@ -26,7 +26,7 @@ extern int ce_logtype;
 		"COPYENGINE: " RTE_FMT(RTE_FMT_HEAD(__VA_ARGS__, ) "\n", RTE_FMT_TAIL(__VA_ARGS__, )))
 
 /* Statuses that one rte_dma_completed_status() fetches. */
-#define CE_BURST 64
+#define CE_BURST 64u
 
 /* Segments a side in one operation at most: what there is room for on a stack. */
 #define CE_MAX_SGES 64
@@ -51,7 +51,7 @@ struct ce_queue {
 	int16_t dev_id;
 	uint16_t vchan;
 	bool shared;
-	bool doorbell;	 /* operations were enqueued and not submitted */
+	atomic_bool silent; /* operations were enqueued and not submitted */
 	uint32_t head;	 /* count of operations given to the device */
 	uint32_t tail;	 /* count of what came back */
 	uint32_t nb_ports;
@@ -106,6 +106,19 @@ static inline int
 cei_queue_dead(const struct ce_queue *q)
 {
 	return -atomic_load_explicit(&q->dev->dead, memory_order_relaxed);
+}
+
+/* Whether operations were enqueued that the device was not told of; from any thread. */
+static inline bool
+cei_queue_is_silent(const struct ce_queue *q)
+{
+	return atomic_load_explicit(&q->silent, memory_order_relaxed);
+}
+
+static inline void
+cei_queue_set_silent(struct ce_queue *q, bool silent)
+{
+	atomic_store_explicit(&q->silent, silent, memory_order_relaxed);
 }
 
 /* Operations that have come back and that the user has not looked at. */

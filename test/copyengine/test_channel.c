@@ -173,14 +173,21 @@ release(void **state)
 static void
 map_registers(void **state)
 {
-	const struct ce_adapter_conf conf = {.ring_size = 32, .map_registers = 20};
+	struct ce_adapter_conf conf = {.ring_size = 32};
+	struct ce_adapter_info info;
+	struct ce_adapter *alone;
 	unsigned int i;
 
 	(void)state;
+	/* More than half of what there is. */
+	alone = adapter_get(&conf);
+	ce_adapter_info_get(alone, &info);
+	conf.map_registers = info.map_registers / 2 + 2;
+	adapter_put(alone);
 	begin(1, &conf);
 	for (i = 0; i < 3; i++) {
 		requesters[i].action = CE_CHANNEL_RELEASE_KEEP;
-		requesters[i].request.map_registers = 20;
+		requesters[i].request.map_registers = conf.map_registers;
 	}
 	requesters[3].request.map_registers = 1;
 	ask(0);
@@ -199,7 +206,7 @@ map_registers(void **state)
 	assert_int_equal(ce_channel_free(&requesters[3].request), 0);
 
 	/* What can never be had is refused. */
-	requesters[2].request.map_registers = 21;
+	requesters[2].request.map_registers = conf.map_registers + 1;
 	assert_int_equal(ce_channel_request(requesters[2].adapter, &requesters[2].request), -EINVAL);
 	requesters[2].request.map_registers = 0;
 	assert_int_equal(ce_channel_request(requesters[2].adapter, &requesters[2].request), -EINVAL);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+/*
+ * Instructions that a copy of 64 bytes by the engine takes with lib/copyengine, the driver's included:
+ * see ce_instructions.sh, which runs this under callgrind. The device runs in step mode between what
+ * is measured.
+ *
+ * "single" submits each by itself, "batch" 32 in a call; both collect 32 in a call. "alone" submits and
+ * polls each by itself.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_eal.h>
+#include <rte_malloc.h>
+#include <valgrind/callgrind.h>
+
+#include <copyengine.h>
+#include <rte_pmd_cbdma.h>
+
+#define NAME   "dma_cbdma_bench"
+#define BURST  32
+#define ROUNDS 500 /* the ring is gone round many times */
+#define LEN    64
+
+static int16_t dev_id;
+static struct ce_adapter *adapter;
+static struct ce_transfer transfers[BURST];
+static struct ce_transfer *list[BURST], *finished[BURST];
+static uint8_t *memory;
+static unsigned int failures;
+
+static void __rte_noinline
+nothing(unsigned int count)
+{
+	__asm__ volatile("" : : "r"(count));
+}
+
+static void __rte_noinline
+submit_single(unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (ce_transfer_copy(adapter, &transfers[i], memory + (BURST + i) * LEN,
+			    memory + i * LEN, LEN) < 0)
+			failures++;
+}
+
+static void __rte_noinline
+submit_batch(unsigned int count)
+{
+	if (ce_submit(adapter, list, count) != (int)count)
+		failures++;
+}
+
+static void __rte_noinline
+collect(unsigned int count)
+{
+	if (ce_collect(adapter, finished, count) != count)
+		failures++;
+}
+
+static void
+run(bool measured, void (*function)(unsigned int), unsigned int count)
+{
+	if (measured)
+		CALLGRIND_TOGGLE_COLLECT;
+	function(count);
+	if (measured)
+		CALLGRIND_TOGGLE_COLLECT;
+}
+
+static void
+measure(const char *what, void (*submit)(unsigned int), unsigned int count, bool measured)
+{
+	char name[64];
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		run(!measured, nothing, count);
+		run(measured, submit, count);
+		rte_pmd_cbdma_step(dev_id, BURST);
+		run(!measured, nothing, count);
+		run(measured, collect, count);
+	}
+	snprintf(name, sizeof(name), "%s/%s/%u", what, measured ? "copy" : "nothing", ROUNDS * count);
+	CALLGRIND_DUMP_STATS_AT(name);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct ce_adapter_conf conf = {.break_even = 1};
+	unsigned int i;
+
+	if (rte_eal_init(argc, argv) < 0 || rte_vdev_init(NAME, "step=1") != 0) {
+		fprintf(stderr, "no device\n");
+		return EXIT_FAILURE;
+	}
+	dev_id = rte_dma_get_dev_id_by_name(NAME);
+	adapter = ce_adapter_get(dev_id, &conf);
+	memory = rte_malloc(NULL, 2 * BURST * LEN, 64);
+	if (adapter == NULL || memory == NULL) {
+		fprintf(stderr, "no handle or no memory\n");
+		return EXIT_FAILURE;
+	}
+	for (i = 0; i < BURST; i++) {
+		list[i] = &transfers[i];
+		transfers[i].length = LEN;
+		transfers[i].src_va = memory + i * LEN;
+		transfers[i].dst_va = memory + (BURST + i) * LEN;
+	}
+	for (i = 0; i < 2; i++) {
+		measure("single", submit_single, BURST, i);
+		measure("batch", submit_batch, BURST, i);
+		measure("alone", submit_single, 1, i);
+	}
+	if (failures != 0)
+		fprintf(stderr, "%u failures\n", failures);
+	rte_free(memory);
+	ce_adapter_put(adapter);
+	rte_vdev_uninit(NAME);
+	rte_eal_cleanup();
+	return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

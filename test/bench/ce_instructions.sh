@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Instructions for a copy of 64 bytes by the engine with lib/copyengine, the driver's included, counted
+# by callgrind. Fails when there are more than the limits.
+
+set -euo pipefail
+
+if [ $# -ne 1 ] || [ ! -x "$1" ]; then
+	echo "usage: $0 BUILD/test/bench/ce-instructions" >&2
+	exit 1
+fi
+command -v valgrind >/dev/null || {
+	echo "error: no valgrind: install the package of that name" >&2
+	exit 77
+}
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+RUNTIME_DIRECTORY=$dir valgrind --tool=callgrind --collect-atstart=no \
+	--callgrind-out-file="$dir/out" "$1" \
+	--no-huge -m 64 --no-shconf --no-pci --no-telemetry --lcores=0 >"$dir/log" 2>&1 || {
+	cat "$dir/log" >&2
+	exit 1
+}
+
+# Each dump names what it is of: KIND/PHASE/OPERATIONS.
+awk '
+/^desc: Trigger: Client Request: / {
+	split($NF, name, "/")
+	ops[name[1]] = name[3]
+}
+/^(totals|summary): / && name[1] != "" { count[name[1], name[2]] = $2 }
+END {
+	limit["single"] = 110; limit["batch"] = 80
+	n = split("single batch alone", kinds, " ")
+	for (i = 1; i <= n; i++) {
+		k = kinds[i]
+		total = (count[k, "copy"] - count[k, "nothing"]) / ops[k]
+		printf "%-8s %6.1f instructions%s\n", k ":", total,
+			k in limit ? ", at most " limit[k] : ""
+		failed += total <= 0 || (k in limit && total > limit[k])
+	}
+	exit failed > 0
+}' "$dir"/out.*
