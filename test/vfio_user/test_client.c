@@ -189,7 +189,10 @@ serve_late(void *opaque)
 	const struct vfiou_version version = {.major = VFIOU_MAJOR, .minor = VFIOU_MINOR};
 	struct {
 		struct vfiou_header header;
-		struct vfiou_region_access access;
+		struct {
+			uint64_t offset;
+			uint32_t region, count;
+		} access; /* struct vfiou_region_access */
 		uint64_t value;
 	} reply = {.header = {.command = VFIOU_REGION_READ, .flags = VFIOU_TYPE_REPLY},
 		.access = {.count = 8}};
