@@ -408,7 +408,7 @@ restart_at(struct cbdma_dev *dev, const struct cbdma_bus *bus, uint32_t pos)
 {
 	int ret;
 
-	/* What DMACOUNT counts from may change without our being told of it, so it must not be rung. */
+	/* What DMACOUNT counts from may change without our being told: it must not be rung. */
 	dev->doorbell = &dev->idle_doorbell;
 	dev->restarting = true;
 	ret = channel_reset(dev, bus);
@@ -448,8 +448,8 @@ replay(struct cbdma_dev *dev, const struct cbdma_bus *bus, const char *why, uint
 	}
 	if (dev->replays == 0)
 		CBDMA_LOG(WARNING, dev->name, "%s, CHANERR %#x: resetting it, going on with"
-			" operation %" PRIu64 " (further ones are counted, not logged)", why, chanerr,
-			dev->completed + cbdma_ops_up_to(dev, pos));
+			" operation %" PRIu64 " (further ones are counted, not logged)", why,
+			chanerr, dev->completed + cbdma_ops_up_to(dev, pos));
 	if (restart_at(dev, bus, pos))
 		dev->replays++;
 }
