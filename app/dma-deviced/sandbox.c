@@ -110,8 +110,8 @@ static const int allowed[] = {
 	SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(fstatfs),
 	SCMP_SYS(readlink), SCMP_SYS(readlinkat),
 	/* events */
-	SCMP_SYS(io_submit), SCMP_SYS(io_getevents), SCMP_SYS(io_destroy), SCMP_SYS(eventfd2),
-	SCMP_SYS(read), SCMP_SYS(preadv2),
+	SCMP_SYS(io_setup), SCMP_SYS(io_submit), SCMP_SYS(io_getevents), SCMP_SYS(io_destroy),
+	SCMP_SYS(read),
 	/* the log */
 	SCMP_SYS(write),
 	/* memory, below without execution */

@@ -286,6 +286,12 @@ set_irqs(struct vfiou_server *server, struct vfiou_reply *reply, const char **wh
 	action = set.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
 	if (data == VFIO_IRQ_SET_DATA_EVENTFD && action != VFIO_IRQ_SET_ACTION_TRIGGER)
 		return -ENOTSUP; /* QEMU tries that, and does without */
+	if (server->msg.num_fds > 0) {
+		int ret = vfiou_irq_prepare(&server->irq);
+
+		if (ret != 0)
+			return fail(what, ret, "events cannot be signalled");
+	}
 	if (set.count == 0) { /* all off */
 		data = VFIO_IRQ_SET_DATA_EVENTFD;
 		set.count = irq_count(server, set.index);

@@ -21,12 +21,6 @@ vfiou_irq_init(struct vfiou_irq *irq, unsigned int vectors)
 	irq->aio_fd = memfd_create("vfiou-irq", MFD_CLOEXEC);
 	if (irq->aio_fd < 0)
 		return -errno;
-	if (syscall(SYS_io_setup, 1, &irq->aio) != 0) {
-		int error = errno;
-
-		close(irq->aio_fd);
-		return -error;
-	}
 	pthread_mutex_init(&irq->lock, NULL);
 	irq->vectors = vectors;
 	for (i = 0; i < VFIOU_MAX_VECTORS; i++)
@@ -35,11 +29,20 @@ vfiou_irq_init(struct vfiou_irq *irq, unsigned int vectors)
 	return 0;
 }
 
+int
+vfiou_irq_prepare(struct vfiou_irq *irq)
+{
+	if (irq->aio != 0)
+		return 0;
+	return syscall(SYS_io_setup, 1, &irq->aio) == 0 ? 0 : -errno;
+}
+
 void
 vfiou_irq_destroy(struct vfiou_irq *irq)
 {
 	vfiou_irq_release(irq);
-	syscall(SYS_io_destroy, irq->aio);
+	if (irq->aio != 0)
+		syscall(SYS_io_destroy, irq->aio);
 	close(irq->aio_fd);
 	pthread_mutex_destroy(&irq->lock);
 }

@@ -23,7 +23,7 @@
 
 struct vfiou_irq {
 	pthread_mutex_t lock;
-	aio_context_t aio; /**< signals events without ever waiting */
+	aio_context_t aio; /**< signals events without ever waiting; 0: no event was set yet */
 	int aio_fd;	   /**< something to read */
 	unsigned int vectors;
 	int msix_fd[VFIOU_MAX_VECTORS]; /**< -1: none */
@@ -36,8 +36,16 @@ struct vfiou_irq {
 	bool pin_disabled;   /**< by the command register */
 };
 
-/** @return 0; an errno, negative: the kernel has no asynchronous I/O to be had. */
+/** @return 0; an errno, negative. */
 int vfiou_irq_init(struct vfiou_irq *irq, unsigned int vectors);
+
+/**
+ * Be able to signal events: before the first is set. Not sooner, since giving it back takes the
+ * kernel tens of milliseconds.
+ *
+ * @return 0; an errno, negative: the kernel has no asynchronous I/O to be had.
+ */
+int vfiou_irq_prepare(struct vfiou_irq *irq);
 
 /** Undo vfiou_irq_init(); nobody may use it any more. */
 void vfiou_irq_destroy(struct vfiou_irq *irq);
