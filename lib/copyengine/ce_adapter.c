@@ -484,12 +484,24 @@ ce_submit(struct ce_adapter *adapter, struct ce_transfer *const *transfers, unsi
 	return ret;
 }
 
+static __rte_always_inline int
+submit_one(struct ce_adapter *adapter, struct ce_transfer *transfer, const char *call)
+{
+	const int nested = cei_enter(adapter, call);
+	int ret = -EINVAL;
+
+	if (likely(adapter->controller == NULL && !adapter->closing))
+		ret = cei_stream_submit_one(&adapter->streams[0], transfer);
+	else if (adapter->closing)
+		ret = -ECANCELED;
+	cei_leave(adapter, nested);
+	return ret;
+}
+
 int
 ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *transfer)
 {
-	const int ret = ce_submit(adapter, &transfer, 1);
-
-	return RTE_MIN(ret, 0);
+	return submit_one(adapter, transfer, __func__);
 }
 
 int
@@ -504,7 +516,7 @@ ce_transfer_copy(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, c
 	t->src = NULL;
 	t->dst = NULL;
 	t->flags &= ~CE_TRANSFER_FILL;
-	return ce_transfer_submit(adapter, t);
+	return submit_one(adapter, t, __func__);
 }
 
 int
@@ -519,7 +531,7 @@ ce_transfer_fill(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, u
 	t->src = NULL;
 	t->pattern = pattern;
 	t->flags |= CE_TRANSFER_FILL;
-	return ce_transfer_submit(adapter, t);
+	return submit_one(adapter, t, __func__);
 }
 
 int

@@ -915,6 +915,53 @@ cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, uns
 	return i;
 }
 
+/* The shortest way for a transfer alone that is an operation from and to where the last ones were. */
+static __rte_always_inline bool
+start_simple_operation(struct ce_stream *s, struct ce_transfer *t)
+{
+	struct ce_context *context = s->context;
+	const uint64_t length = t->length;
+	struct ce_port *port = s->ports;
+	rte_iova_t src, dst;
+	struct ce_queue *q;
+	uint64_t flags;
+
+	if (s->nb_ports != 1 || !is_simple(t) || !TAILQ_EMPTY(&s->waiting) || s->fenced ||
+		length < context->break_even || length > context->max_segment ||
+		(int32_t)*s->budget <= 0 || ring_is_full(s) ||
+		(s->calls + 1) % CALLS_PER_SAMPLE == 0 || !cei_memory_is_fresh(&context->memory))
+		return false;
+	q = port->queue;
+	if (q->shared || q->only != port || cei_queue_dead(q) != 0 ||
+		!cei_translate(&context->memory.last_src, t->src_va, length, &src) ||
+		!cei_translate(&context->memory.last_dst, t->dst_va, length, &dst))
+		return false;
+	flags = t->flags & CE_TRANSFER_MORE ? 0 : RTE_DMA_OP_FLAG_SUBMIT;
+	if (rte_dma_copy(q->dev_id, q->vchan, src, dst, length, flags) < 0)
+		return false;
+	cei_queue_set_silent(q, flags == 0);
+	q->head++;
+	port->started++;
+	CE_COUNT(*s->budget, -1);
+	CE_COUNT(context->counters.operations, 1);
+	s->calls++;
+	simple_started(&s->ring[s->head++ & s->mask], t,
+		CE_PIECE_ENGINE | CE_PIECE_LAST | CE_PIECE_ONLY);
+	return true;
+}
+
+/* Returns 0, or why it was refused. */
+int
+cei_stream_submit_one(struct ce_stream *s, struct ce_transfer *t)
+{
+	int ret;
+
+	if (likely(start_simple_operation(s, t)))
+		return 0;
+	ret = cei_stream_submit(s, &t, 1);
+	return RTE_MIN(ret, 0);
+}
+
 /* Start as much of a transfer as goes at once, and shorten it to that. */
 int64_t
 cei_stream_start_partly(struct ce_stream *s, struct ce_transfer *t, uint32_t *budget,

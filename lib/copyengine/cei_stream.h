@@ -123,6 +123,7 @@ int cei_stream_init(struct ce_stream *s, struct ce_context *context, struct ce_q
 void cei_stream_fini(struct ce_stream *s);
 int cei_stream_submit(
 	struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count);
+int cei_stream_submit_one(struct ce_stream *s, struct ce_transfer *t);
 int64_t cei_stream_start_partly(struct ce_stream *s, struct ce_transfer *t, uint32_t *budget,
 	void (*hook)(struct ce_transfer *transfer, void *owner), void *owner);
 unsigned int cei_stream_poll(

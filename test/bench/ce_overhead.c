@@ -79,7 +79,7 @@ library(void)
 	struct ce_adapter *adapter = ce_adapter_get(dev_id, &conf);
 	const uint64_t hz = rte_get_tsc_hz();
 	uint64_t i, sent = 0, done = 0, start, end;
-	struct ce_transfer *t;
+	struct ce_transfer *list[BURST];
 
 	if (adapter == NULL)
 		rte_exit(EXIT_FAILURE, "no adapter: %s\n", rte_strerror(rte_errno));
@@ -89,11 +89,13 @@ library(void)
 		while (sent - done > RING - BURST)
 			done += ce_poll(adapter);
 		for (i = 0; i < BURST; i++, sent++) {
-			t = &transfers[sent % RING];
-			t->flags = i < BURST - 1 ? CE_TRANSFER_MORE : 0;
-			if (ce_transfer_copy(adapter, t, buffer(dst, sent), buffer(src, sent), length) < 0)
-				rte_exit(EXIT_FAILURE, "copy: %s\n", rte_strerror(rte_errno));
+			list[i] = &transfers[sent % RING];
+			list[i]->length = length;
+			list[i]->src_va = buffer(src, sent);
+			list[i]->dst_va = buffer(dst, sent);
 		}
+		if (ce_submit(adapter, list, BURST) != BURST)
+			rte_exit(EXIT_FAILURE, "a copy is refused\n");
 		done += ce_poll(adapter);
 	}
 	while (done < sent)

@@ -39,6 +39,9 @@ void inject(int16_t dev_id, const char *fault);
 /* Everything by the engine that it reaches. */
 extern const struct ce_adapter_conf by_engine;
 
+/* The same from any thread. Returns 0, or a negative errno. */
+int try_inject(int16_t dev_id, const char *fault);
+
 /* A handle on devices[0], by_engine unless conf has a break-even size; conf may be NULL. */
 struct ce_adapter *adapter_get(const struct ce_adapter_conf *conf);
 
