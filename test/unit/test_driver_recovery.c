@@ -114,6 +114,56 @@ test_no_progress(void **state __rte_unused)
 	}
 }
 
+/* The same after polls have seen some descriptors of an operation done, and not all. */
+static void
+test_trouble_within_operation(void **state __rte_unused)
+{
+	static const char *const faults[] = {"lost-completion", "suspend", "halt", "stall",
+		"fail:cause=command", "vanish"};
+	struct rte_dma_sge from[8], to[8];
+	unsigned int f, done, silent, i, failed;
+	uint64_t end;
+	struct drv d;
+
+	for (i = 0; i < 8; i++) {
+		from[i] = (struct rte_dma_sge){drv_iova(drv_src + i * 64), 64};
+		to[i] = (struct rte_dma_sge){drv_iova(drv_dst + i * 64), 64};
+	}
+	for (f = 0; f < RTE_DIM(faults); f++) {
+		for (silent = 0; silent < 2; silent++) {
+			for (done = 0; done < 8; done += 3) {
+				drv_open(&d, &(struct drv_conf){.stall_ms = STALL_MS,
+					.silent = silent});
+				memset(drv_dst, DRV_GUARD, 8 * 64);
+				assert_int_equal(rte_dma_copy_sg(d.id, 0, from, to, 8, 8,
+					RTE_DMA_OP_FLAG_SUBMIT), 0);
+				drv_step(&d, done);
+				if (!silent)
+					assert_int_equal(poll_ms(&d, 3), 0);
+				for (i = 0; silent && i < 300; i++) {
+					assert_true(rte_dma_burst_capacity(d.id, 0) < 255);
+					rte_delay_us(10);
+				}
+				drv_inject(&d, faults[f]);
+				if (silent) {
+					for (end = now_ms() + 20000; drv_stats(&d).completed == 0;) {
+						drv_run(&d);
+						rte_dma_burst_capacity(d.id, 0);
+						assert_true(now_ms() < end);
+					}
+					failed = drv_stats(&d).errors;
+				} else {
+					failed = collect(&d, 1, false);
+				}
+				assert_int_equal(failed, f == 5);
+				if (failed == 0)
+					assert_memory_equal(drv_dst, drv_src, 8 * 64);
+				drv_close(&d);
+			}
+		}
+	}
+}
+
 /* Between operations of several descriptors, in the middle of one, around the end of the ring, with
  * some of it not submitted, and real errors besides.
  */
@@ -235,9 +285,14 @@ test_no_answer(void **state __rte_unused)
 	assert_int_equal(poll_ms(&d, 3 * STALL_MS), 3);
 	assert_int_equal(rte_dma_vchan_status(d.id, 0, &vchan), -ETIMEDOUT);
 	assert_int_equal(rte_dma_stop(d.id), -ETIMEDOUT);
-	drv_run(&d); /* it does not know that it should have stopped */
+	drv_run(&d); /* it does not know that it should have stopped, and is not: it goes on */
+	assert_true(copy(&d, BURST, RTE_DMA_OP_FLAG_SUBMIT) >= 0);
 	assert_memory_equal(drv_dst, drv_src, BURST * 64);
 	d.no_answer = false;
+	assert_int_equal(collect(&d, BURST + 1 - 3, false), 0);
+	assert_memory_equal(drv_dst, drv_src, (BURST + 1) * 64);
+	enqueue(&d, BURST);
+	assert_int_equal(collect(&d, BURST, false), 0);
 	assert_int_equal(rte_dma_stop(d.id), 0);
 	assert_int_equal(rte_dma_start(d.id), 0);
 	enqueue(&d, BURST);
@@ -573,7 +628,7 @@ test_wake(void **state __rte_unused)
 	drv_close(&d);
 }
 
-/* Telemetry runs in a thread of its own, and devices come and go. */
+/* Telemetry runs in a thread of its own, dmadev's too, and devices come and go. */
 
 static struct {
 	const char *name;
@@ -593,6 +648,21 @@ __wrap_rte_telemetry_register_cmd(const char *cmd, telemetry_cb fn, const char *
 
 static bool looking;
 static unsigned int looks;
+
+static const struct rte_dma_dev *plugged;
+
+static void *
+look_by_dmadev(void *arg __rte_unused)
+{
+	FILE *f = fopen("/dev/null", "w");
+
+	assert_non_null(f);
+	while (__atomic_load_n(&looking, __ATOMIC_RELAXED))
+		if (cbdma_dump(plugged, f) == 0)
+			__atomic_add_fetch(&looks, 1, __ATOMIC_RELAXED);
+	fclose(f);
+	return NULL;
+}
 
 static void *
 look(void *arg)
@@ -615,14 +685,20 @@ look(void *arg)
 static void
 test_telemetry_and_unplug(void **state __rte_unused)
 {
-	pthread_t thread[2];
+	pthread_t thread[3];
+	struct drv d;
 	unsigned int i;
 
 	assert_true(nb_commands >= 4);
+	/* dmadev has its structure in the same place each time. */
+	drv_open(&d, NULL);
+	plugged = cbdma_port_of(d.dev)->dmadev;
+	drv_close(&d);
 	looking = true;
 	assert_int_equal(pthread_create(&thread[0], NULL, look, (void *)(uintptr_t)"0"), 0);
 	assert_int_equal(pthread_create(&thread[1], NULL, look,
 		(void *)(uintptr_t)"dma_cbdma_plug"), 0);
+	assert_int_equal(pthread_create(&thread[2], NULL, look_by_dmadev, NULL), 0);
 	for (i = 0; i < 1000; i++) {
 		assert_int_equal(rte_vdev_init("dma_cbdma_plug", "step=1"), 0);
 		assert_int_equal(rte_vdev_uninit("dma_cbdma_plug"), 0);
@@ -630,6 +706,7 @@ test_telemetry_and_unplug(void **state __rte_unused)
 	__atomic_store_n(&looking, false, __ATOMIC_RELAXED);
 	pthread_join(thread[0], NULL);
 	pthread_join(thread[1], NULL);
+	pthread_join(thread[2], NULL);
 	assert_true(looks > 0);
 }
 
@@ -638,6 +715,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_progress),
+		cmocka_unit_test(test_trouble_within_operation),
 		cmocka_unit_test(test_random_trouble),
 		cmocka_unit_test(test_stalls_for_good),
 		cmocka_unit_test(test_long_operation),

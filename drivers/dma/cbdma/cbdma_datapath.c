@@ -448,7 +448,8 @@ poll(struct cbdma_dev *dev, uint16_t max_ops)
 	/* An error is seen to at once, so is what others noticed; what does not get on, in time. */
 	if (cbdma_state(word) == CBDMA_CHANSTS_HALTED && dev->trouble == CBDMA_TROUBLE_NONE)
 		dev->trouble = CBDMA_TROUBLE_SUSPECTED;
-	if (dev->trouble != CBDMA_TROUBLE_NONE || cbdma_done(dev, word) == 0) {
+	if (dev->trouble != CBDMA_TROUBLE_NONE ||
+			cbdma_ops_up_to(dev, dev->tail + cbdma_done(dev, word)) == 0) {
 		see_to_channel(dev);
 		word = cbdma_read_completion(dev);
 	}

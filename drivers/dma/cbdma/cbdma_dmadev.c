@@ -279,17 +279,20 @@ cbdma_stop(struct rte_dma_dev *dmadev)
 
 	if (ret != 0)
 		return ret;
-	dev->capacity = 0;
-	cbdma_set_limit(dev);
 	dev->doorbell = &dev->idle_doorbell;
 	ret = cbdma_channel_stop(dev, &cbdma_port_of(dev)->bus);
-	if (ret != 0) {
-		CBDMA_LOG(ERR, dev->name, "it cannot be stopped: %s", rte_strerror(-ret));
-		/* Being removed, nobody can wait for it: cbdma_close() sees to the rest. */
-		return dev->being_removed ? 0 : ret;
+	if (ret == 0) {
+		dev->capacity = 0;
+		reset_indices(dev);
+		return 0;
 	}
-	reset_indices(dev);
-	return 0;
+	CBDMA_LOG(ERR, dev->name, "it cannot be stopped: %s", rte_strerror(-ret));
+	/* Being removed, nobody can wait for it: cbdma_close() sees to the rest. */
+	if (dev->being_removed)
+		return 0;
+	/* It goes on, after a restart when there is an answer again. */
+	dev->restarting = dev->capacity != 0;
+	return ret;
 }
 
 static int
@@ -319,14 +322,20 @@ static int
 cbdma_stats_get(const struct rte_dma_dev *dmadev, uint16_t vchan, struct rte_dma_stats *stats,
 		uint32_t size)
 {
-	const struct cbdma_dev *dev = dmadev->data->dev_private;
+	struct cbdma_port *port;
+	const struct cbdma_dev *dev;
 
 	RTE_SET_USED(vchan);
 	if (stats == NULL || size < sizeof(*stats))
 		return -EINVAL;
+	port = cbdma_port_hold(dmadev); /* dmadev's telemetry asks as well */
+	if (port == NULL)
+		return -ENODEV;
+	dev = port->dev;
 	stats->submitted = cbdma_submitted(dev) - dev->stats_base.submitted;
 	stats->completed = dev->completed - dev->stats_base.completed;
 	stats->errors = dev->errors - dev->stats_base.errors;
+	cbdma_port_put(port);
 	return 0;
 }
 

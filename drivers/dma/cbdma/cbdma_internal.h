@@ -190,6 +190,8 @@ void cbdma_port_remove(struct cbdma_port *port);
  * @return NULL: this driver has no such device.
  */
 struct cbdma_port *cbdma_port_get(const char *id);
+/** The same for a dmadev, which is not looked into. */
+struct cbdma_port *cbdma_port_hold(const struct rte_dma_dev *dmadev);
 void cbdma_port_put(struct cbdma_port *port);
 /** For whoever owns the device, so that it is not removed meanwhile. */
 struct cbdma_port *cbdma_port_of(const struct cbdma_dev *dev);

@@ -54,6 +54,21 @@ cbdma_port_get(const char *id)
 	return port;
 }
 
+struct cbdma_port *
+cbdma_port_hold(const struct rte_dma_dev *dmadev)
+{
+	struct cbdma_port *port;
+
+	pthread_mutex_lock(&lock);
+	TAILQ_FOREACH(port, &ports, next)
+		if (port->dmadev == dmadev)
+			break;
+	if (port != NULL)
+		port->users++;
+	pthread_mutex_unlock(&lock);
+	return port;
+}
+
 void
 cbdma_port_put(struct cbdma_port *port)
 {

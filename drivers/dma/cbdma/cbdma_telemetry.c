@@ -133,10 +133,17 @@ telemetry_errors(const char *cmd __rte_unused, const char *params, struct rte_te
 int
 cbdma_dump(const struct rte_dma_dev *dmadev, FILE *f)
 {
-	const struct cbdma_dev *dev = dmadev->data->dev_private;
-	const struct cbdma_bus *bus = &cbdma_port_of(dev)->bus;
-	uint64_t chansts = cbdma_read(bus, CBDMA_CH(CBDMA_CHANSTS), 8);
+	struct cbdma_port *port = cbdma_port_hold(dmadev);
+	const struct cbdma_bus *bus;
+	const struct cbdma_dev *dev;
 	unsigned int bit;
+	uint64_t chansts;
+
+	if (port == NULL)
+		return -ENODEV;
+	dev = port->dev;
+	bus = &port->bus;
+	chansts = cbdma_read(bus, CBDMA_CH(CBDMA_CHANSTS), 8);
 
 	fprintf(f, "  %s: CBVER %u.%u, longest transfer %u bytes\n", dev->name, dev->cbver >> 4,
 		dev->cbver & 0xf, dev->max_len);
@@ -164,6 +171,7 @@ cbdma_dump(const struct rte_dma_dev *dmadev, FILE *f)
 		if (dev->chanerr_count[bit] != 0)
 			fprintf(f, "  %s %" PRIu64 "\n", cbdma_chanerr_name(bit),
 				dev->chanerr_count[bit]);
+	cbdma_port_put(port);
 	return 0;
 }
 
