@@ -24,15 +24,23 @@
 #define SPIN_NS 100000
 
 /* Where that is in vain, so many looks have to do: about a microsecond. It is in vain when the driver
- * shares the CPU, as it cannot ring while the engine looks: nothing came, so many times in a row. And
- * it does harm when somebody else shares the CPU: what is spent on looking is missing from the
- * engine's share when there is work. This shows by the engine having waited for its CPU for more than
- * an eighth of the time. Then it keeps to brief looks for a while.
+ * shares the CPU, as it cannot ring while the engine looks: it rang soon after, so many times in a row.
+ * Then the engine keeps to brief looks for a while, which gets longer as often as one more look is in
+ * vain after it, and is short again when one is not: a driver that has a CPU of its own is not to pay
+ * for pauses that it made.
  */
-#define SPIN_ROUNDS 16
-#define SPIN_MISSES 8
-#define WINDOW_NS   10000000ull
-#define BRIEF_NS    250000000ull
+#define SPIN_ROUNDS  16
+#define SPIN_MISSES  8
+#define SOON_NS	     1000000ull
+#define BRIEF_MIN_NS 2000000ull
+#define BRIEF_MAX_NS 256000000ull
+
+/* To look on does harm when somebody else shares the CPU: what is spent on looking is missing from the
+ * engine's share when there is work. This shows by the engine having waited for its CPU for more than
+ * an eighth of the time, and makes for brief looks as well.
+ */
+#define WINDOW_NS	10000000ull
+#define BRIEF_SHARED_NS 100000000ull
 
 /* To yield the CPU instead of sleeping gives away whole time slices, of milliseconds; but who wakes up
  * gets it at once. The engine sleeps for an eighth of the time that it has been without work: what
@@ -76,8 +84,10 @@ struct idling {
 	bool slept;	     /**< in these rounds */
 	uint64_t since;	     /**< when they began, about */
 
-	unsigned int misses;  /**< times in a row that it looked on for SPIN_NS in vain */
+	bool looked;	      /**< in these rounds, for SPIN_NS */
+	unsigned int misses;  /**< times in a row that this was in vain and work came soon after */
 	uint64_t brief_until; /**< the time up to which it keeps to brief looks */
+	uint64_t brief_ns;    /**< how long it does so the next time */
 
 	/* Of the time that the thread did not sleep, how much did it run? */
 	uint64_t window_start;
@@ -161,8 +171,7 @@ worth_spinning(struct idling *idling, uint64_t now)
 		return false;
 	if (now - idling->since < SPIN_NS)
 		return true;
-	if (++idling->misses >= SPIN_MISSES)
-		idling->brief_until = now + BRIEF_NS;
+	idling->looked = true;
 	return false;
 }
 
@@ -197,10 +206,23 @@ engine_sleep(struct dm_engine *engine, uint64_t ns)
 static void
 idling_ends(struct idling *idling)
 {
-	if (idling->rounds > SPIN_ROUNDS && !idling->slept)
-		idling->misses = 0; /* to look on was worth it */
+	uint64_t now;
+
+	if (idling->rounds > SPIN_ROUNDS && !idling->slept) {
+		/* To look on was worth it. */
+		idling->misses = 0;
+		idling->brief_ns = BRIEF_MIN_NS;
+	} else if (idling->looked) {
+		now = now_ns(CLOCK_MONOTONIC);
+		if (now - idling->since < SOON_NS && ++idling->misses >= SPIN_MISSES) {
+			idling->brief_until = now + idling->brief_ns;
+			if (idling->brief_ns < BRIEF_MAX_NS)
+				idling->brief_ns *= 2;
+		}
+	}
 	idling->rounds = 0;
 	idling->slept = false;
+	idling->looked = false;
 }
 
 /* After a round without work. */
@@ -218,7 +240,7 @@ engine_idle(struct dm_engine *engine, struct idling *idling)
 	if (idling->rounds == SPIN_ROUNDS) {
 		idling->since = now;
 		if (cpu_is_shared(idling, now))
-			idling->brief_until = now + BRIEF_NS;
+			idling->brief_until = now + BRIEF_SHARED_NS;
 	}
 	if (worth_spinning(idling, now))
 		return;
@@ -236,7 +258,8 @@ static void *
 engine_main(void *arg)
 {
 	struct dm_engine *engine = arg;
-	struct idling idling = {.window_start = now_ns(CLOCK_MONOTONIC)};
+	struct idling idling = {
+		.window_start = now_ns(CLOCK_MONOTONIC), .brief_ns = BRIEF_MIN_NS};
 
 	/* Without it a sleep takes 50 us longer. */
 	prctl(PR_SET_TIMERSLACK, 1000);
