@@ -148,7 +148,8 @@ import json, sys
 info = {i["name"]: i for i in json.load(sys.stdin)}["dma_cbdma_pci"]
 assert "vfio-pci" in info["kmod"], "no kernel module line"
 ids = {(i["vendor"], i["device"]) for i in info["pci_ids"]}
-missing = {("8086", i) for i in ("0e20", "2f20", "6f20", "2021", "0b00")} - ids
+missing = {("8086", i) for i in ("3c20", "0e20", "2f20", "6f20", "6f50", "0c50",
+	"2021", "0b00")} - ids
 assert not missing, f"missing: {missing}"' <"$info"
 }
 
