@@ -140,12 +140,13 @@ parse_device(const char *value, struct options *options)
 static int
 parse_inject(const char *value, struct options *options)
 {
-	struct function *function = &options->function[options->functions - 1];
+	struct function *function = options->functions == 0 ? NULL :
+		&options->function[options->functions - 1];
 	struct dm_device *dev;
 	char error[256];
 	int ret;
 
-	if (options->functions == 0 || function->device == NULL)
+	if (function == NULL || function->device == NULL)
 		return bad_option("--inject", value, "comes after the --device it is for");
 	if (function->faults == MAX_FAULTS)
 		return bad_option("--inject", value, "16 at most for a device");
@@ -171,7 +172,7 @@ parse_size(const char *option, const char *value, uint64_t *size)
 	unit = *end == '\0' ? NULL : strchr(units, *end);
 	if (!isdigit((unsigned char)value[0]) || errno != 0 || *size == 0 ||
 			(*end != '\0' && (unit == NULL || end[1] != '\0')))
-		return bad_option(option, value, 
+		return bad_option(option, value,
 			"takes a number of bytes, or one with K, M, G or T");
 	if (unit != NULL) {
 		unsigned int shift = 10 * (unit - units + 1);
