@@ -250,6 +250,33 @@ cpu_alone(void **state)
 	assert_int_equal(ce_adapter_close(adapter, 1000), 0);
 }
 
+static void
+called_back(struct ce_transfer *transfer, void *arg)
+{
+	(void)transfer;
+	++*(unsigned int *)arg;
+}
+
+/* There is no device that might not come to an end: closing brings back all, however many. */
+static void
+cpu_closes(void **state)
+{
+	static struct ce_transfer t[300];
+	struct ce_adapter *adapter = ce_adapter_get(CE_CPU, NULL);
+	unsigned int i, called = 0;
+	uint8_t memory[128] = {0};
+
+	(void)state;
+	assert_non_null(adapter);
+	for (i = 0; i < RTE_DIM(t); i++) {
+		t[i].cb = called_back;
+		t[i].arg = &called;
+		assert_int_equal(ce_transfer_copy(adapter, &t[i], memory + 64, memory, 64), 0);
+	}
+	assert_int_equal(ce_adapter_close(adapter, 0), 0);
+	assert_int_equal(called, RTE_DIM(t));
+}
+
 int
 test_adapter(void)
 {
@@ -261,6 +288,7 @@ test_adapter(void)
 		cmocka_unit_test(routing),
 		cmocka_unit_test(neighbour_stops_polling),
 		cmocka_unit_test(cpu_alone),
+		cmocka_unit_test(cpu_closes),
 	};
 
 	return cmocka_run_group_tests_name("adapters", tests, NULL, NULL);
