@@ -277,6 +277,30 @@ cpu_closes(void **state)
 	assert_int_equal(called, RTE_DIM(t));
 }
 
+/* No memory is no memory, also for a device that takes any address. */
+static void
+null_pointers(void **state)
+{
+	struct ce_adapter *adapter = adapter_get(NULL);
+	uint8_t *memory = dma_alloc(4096);
+	struct ce_transfer t = {0}, *list = &t;
+	unsigned int i;
+
+	(void)state;
+	/* From the second on, it is known where memory is. */
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(ce_transfer_copy(adapter, &t, memory, NULL, 64), -EINVAL);
+		assert_int_equal(ce_transfer_copy(adapter, &t, NULL, memory, 64), -EINVAL);
+		assert_int_equal(ce_submit(adapter, &list, 1), -EINVAL);
+		assert_int_equal(ce_transfer_copy(adapter, &t, memory + 64, memory, 64), 0);
+		while (t.status == -EINPROGRESS)
+			run(adapter);
+		assert_int_equal(t.status, 0);
+	}
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
 int
 test_adapter(void)
 {
@@ -289,6 +313,7 @@ test_adapter(void)
 		cmocka_unit_test(neighbour_stops_polling),
 		cmocka_unit_test(cpu_alone),
 		cmocka_unit_test(cpu_closes),
+		cmocka_unit_test(null_pointers),
 	};
 
 	return cmocka_run_group_tests_name("adapters", tests, NULL, NULL);
