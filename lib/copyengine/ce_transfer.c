@@ -175,6 +175,8 @@ operation_start(struct ce_stream *s, struct ce_transfer *t, struct ce_operation 
 	t->flags &= ~CE_TRANSFER_FENCES;
 	p->left -= length;
 	CE_COUNT(*p->budget, -1);
+	if (p->budget != s->budget)
+		CE_COUNT(*s->budget, -1);
 	CE_COUNT(s->context->counters.map_registers, 1);
 	CE_COUNT(s->context->counters.operations, 1);
 	piece_push(s, t, length, CE_PIECE_ENGINE | kind | last_if_done(p), port - s->ports);
@@ -185,8 +187,11 @@ operation_start(struct ce_stream *s, struct ce_transfer *t, struct ce_operation 
 static bool
 may_operate(struct ce_stream *s, const struct ce_transfer_private *p)
 {
-	/* Below 0 when a cyclic transfer has taken some for itself. */
-	if ((int32_t)*p->budget <= 0)
+	/*
+	 * Below 0 when a cyclic transfer has taken some for itself. Several requests may have a part in
+	 * one channel, whose statuses there is room for as far as the handle's own limit goes.
+	 */
+	if ((int32_t)*p->budget <= 0 || (int32_t)*s->budget <= 0)
 		return false;
 	if (fence_is_passed(s))
 		return true;
@@ -508,6 +513,8 @@ piece_done(struct ce_stream *s, const struct ce_piece *piece, int status)
 	}
 	if (piece->kind & CE_PIECE_ENGINE) {
 		CE_COUNT(*p->budget, 1);
+		if (p->budget != s->budget)
+			CE_COUNT(*s->budget, 1);
 		CE_COUNT(s->context->counters.map_registers, -1);
 	}
 	if (piece->kind & CE_PIECE_BOUNCE)
