@@ -461,6 +461,18 @@ mapped_is_done(struct ce_transfer *transfer, void *owner)
 	one_less(owner, transfer->status);
 }
 
+/* Whether a handle has something under way on another channel than that of a stream. */
+static bool
+busy_elsewhere(const struct ce_adapter *adapter, const struct ce_stream *stream)
+{
+	bool busy = false;
+	unsigned int i;
+
+	for (i = 0; i < adapter->nb_streams; i++)
+		busy |= &adapter->streams[i] != stream && cei_stream_busy(&adapter->streams[i]);
+	return busy;
+}
+
 int64_t
 ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer)
 {
@@ -471,6 +483,10 @@ ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer)
 		return request->status;
 	if (r->state != CE_REQUEST_HELD && r->state != CE_REQUEST_KEPT)
 		return -EPERM;
+	/* What orders a channel, and waits with it, knows nothing of the others. */
+	if (transfer->flags & CE_TRANSFER_FENCE && transfer->status != -EINPROGRESS &&
+		busy_elsewhere(r->owner, r->stream))
+		return -EAGAIN;
 	ret = cei_stream_start_partly(r->stream, transfer, &r->budget, mapped_is_done, request);
 	if (ret > 0)
 		r->transfers++;

@@ -551,6 +551,42 @@ requests_together(void **state)
 	end();
 }
 
+/* A fence is for all of a handle, on whichever of its channels. */
+static void
+fence_elsewhere(void **state)
+{
+	struct requester *r = requesters;
+	struct ce_transfer first = {.length = 16 * KB}, second = {.length = KB};
+	uint8_t *memory = dma_alloc(40 * KB);
+	const double limit = seconds() + 20;
+	int64_t ret;
+
+	(void)state;
+	begin(2, NULL);
+	ask(0);
+	assert_int_equal(ce_channel_request(r[0].adapter, &r[1].request), 0);
+	assert_int_not_equal(r[0].request.channel, r[1].request.channel);
+	pattern_fill(memory, 16 * KB, 8);
+	first.src_va = memory;
+	first.dst_va = memory + 16 * KB;
+	second.src_va = memory + 31 * KB;
+	second.dst_va = memory + 32 * KB;
+	second.flags = CE_TRANSFER_FENCE;
+	assert_int_equal(ce_channel_map(&r[0].request, &first), 16 * KB);
+	while ((ret = ce_channel_map(&r[1].request, &second)) == -EAGAIN) {
+		assert_true(seconds() < limit);
+		run(r[0].adapter);
+	}
+	assert_int_equal(ret, KB);
+	assert_int_equal(first.status, 0);
+	assert_int_equal(finish(r[0].adapter, &second), 0);
+	assert_memory_equal(memory + 32 * KB, memory + 15 * KB, KB);
+	assert_int_equal(ce_channel_free(&r[0].request), 0);
+	assert_int_equal(ce_channel_free(&r[1].request), 0);
+	dma_free(memory);
+	end();
+}
+
 int
 test_channel(void)
 {
@@ -568,6 +604,7 @@ test_channel(void)
 		cmocka_unit_test(cyclic_neighbour),
 		cmocka_unit_test(bad_controllers),
 		cmocka_unit_test(requests_together),
+		cmocka_unit_test(fence_elsewhere),
 	};
 
 	return cmocka_run_group_tests_name("channels", tests, NULL, NULL);
