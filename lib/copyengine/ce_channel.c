@@ -278,12 +278,15 @@ deliver(struct ce_adapter *adapter)
 {
 	struct ce_controller *controller = adapter->controller;
 	unsigned int n = atomic_load_explicit(&adapter->nb_granted, memory_order_acquire);
+	const bool polling = adapter->polling;
 	struct ce_request *r;
 
 	/* A callback that makes a request is called back for that after it has returned. */
 	if (adapter->delivering)
 		return;
 	adapter->delivering = true;
+	/* Nor may it poll or close the handle, also when it is called from ce_channel_request(). */
+	adapter->polling = true;
 	for (n = RTE_MIN(n, DELIVERED_PER_CALL); n > 0; n--) {
 		rte_ticketlock_lock(&controller->lock);
 		r = TAILQ_FIRST(&adapter->granted);
@@ -297,6 +300,7 @@ deliver(struct ce_adapter *adapter)
 			break;
 		deliver_one(adapter, r);
 	}
+	adapter->polling = polling;
 	adapter->delivering = false;
 }
 

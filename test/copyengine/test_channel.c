@@ -587,6 +587,40 @@ fence_elsewhere(void **state)
 	end();
 }
 
+static enum ce_channel_action
+close_within(struct ce_channel_request *request, void *arg)
+{
+	struct requester *r = arg;
+
+	(void)request;
+	r->called++;
+	assert_int_equal(ce_poll(r->adapter), 0);
+	assert_int_equal(ce_drain(r->adapter, 0), -EDEADLK);
+	assert_int_equal(ce_adapter_put(r->adapter), -EBUSY);
+	assert_int_equal(ce_adapter_close(r->adapter, 0), -EDEADLK);
+	return CE_CHANNEL_RELEASE;
+}
+
+/* Within a callback there is no closing, also when it is called at once. */
+static void
+no_close_within(void **state)
+{
+	struct requester *r = &requesters[0];
+
+	(void)state;
+	begin(1, NULL);
+	r->request.cb = close_within;
+	ask(0);
+	assert_int_equal(r->called, 1);
+	/* And afterwards the handle polls as ever. */
+	ask(1);
+	ask(0);
+	assert_int_equal(ce_channel_free(&requesters[1].request), 0);
+	poll_all();
+	assert_int_equal(r->called, 2);
+	end();
+}
+
 int
 test_channel(void)
 {
@@ -605,6 +639,7 @@ test_channel(void)
 		cmocka_unit_test(bad_controllers),
 		cmocka_unit_test(requests_together),
 		cmocka_unit_test(fence_elsewhere),
+		cmocka_unit_test(no_close_within),
 	};
 
 	return cmocka_run_group_tests_name("channels", tests, NULL, NULL);
