@@ -594,7 +594,8 @@ ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 		return -EDEADLK;
 	adapter->closing = true;
 	ret = close_by(adapter, start + ms * timeout_ms);
-	if (ret == -ETIMEDOUT && adapter->nb_queues > 0 && !adapter->queues[0]->shared) {
+	/* Without a device what is left is only work, and all of it is done. */
+	if (ret == -ETIMEDOUT && (adapter->nb_queues == 0 || !adapter->queues[0]->shared)) {
 		for (i = 0; i < adapter->nb_queues; i++)
 			cei_device_die(adapter->queues[i]->dev, ETIMEDOUT);
 		/* All is back now: what is left is bounded by callbacks that may not submit. */

@@ -278,12 +278,15 @@ deliver(struct ce_adapter *adapter)
 {
 	struct ce_controller *controller = adapter->controller;
 	unsigned int n = atomic_load_explicit(&adapter->nb_granted, memory_order_acquire);
+	const bool polling = adapter->polling;
 	struct ce_request *r;
 
 	/* A callback that makes a request is called back for that after it has returned. */
 	if (adapter->delivering)
 		return;
 	adapter->delivering = true;
+	/* Nor may it poll or close the handle, also when it is called from ce_channel_request(). */
+	adapter->polling = true;
 	for (n = RTE_MIN(n, DELIVERED_PER_CALL); n > 0; n--) {
 		rte_ticketlock_lock(&controller->lock);
 		r = TAILQ_FIRST(&adapter->granted);
@@ -297,6 +300,7 @@ deliver(struct ce_adapter *adapter)
 			break;
 		deliver_one(adapter, r);
 	}
+	adapter->polling = polling;
 	adapter->delivering = false;
 }
 
@@ -461,6 +465,18 @@ mapped_is_done(struct ce_transfer *transfer, void *owner)
 	one_less(owner, transfer->status);
 }
 
+/* Whether a handle has something under way on another channel than that of a stream. */
+static bool
+busy_elsewhere(const struct ce_adapter *adapter, const struct ce_stream *stream)
+{
+	bool busy = false;
+	unsigned int i;
+
+	for (i = 0; i < adapter->nb_streams; i++)
+		busy |= &adapter->streams[i] != stream && cei_stream_busy(&adapter->streams[i]);
+	return busy;
+}
+
 int64_t
 ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer)
 {
@@ -471,6 +487,10 @@ ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer)
 		return request->status;
 	if (r->state != CE_REQUEST_HELD && r->state != CE_REQUEST_KEPT)
 		return -EPERM;
+	/* What orders a channel, and waits with it, knows nothing of the others. */
+	if (transfer->flags & CE_TRANSFER_FENCE && transfer->status != -EINPROGRESS &&
+		busy_elsewhere(r->owner, r->stream))
+		return -EAGAIN;
 	ret = cei_stream_start_partly(r->stream, transfer, &r->budget, mapped_is_done, request);
 	if (ret > 0)
 		r->transfers++;

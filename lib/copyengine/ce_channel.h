@@ -113,7 +113,8 @@ int ce_channel_cancel(struct ce_channel_request *request);
  * @param transfer
  *   As in ce_transfer_submit(). Its length becomes what has been started; it finishes when that is
  *   done. The remainder is to be mapped again, by a transfer of its own.
- * @return bytes started; -EAGAIN: nothing is free now, flush first; -EINVAL; -EPERM: the request has
+ * @return bytes started; -EAGAIN: nothing is free now, flush first, or a fence is to wait for what the
+ *   handle has under way on another channel, poll first; -EINVAL; -EPERM: the request has
  *   neither channel nor map registers; -EBUSY, -EIO, -ENODEV, -ETIMEDOUT: as ce_submit(). The
  *   request's status if a transfer of it has failed.
  */

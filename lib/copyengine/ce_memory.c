@@ -54,8 +54,12 @@ forget(struct ce_memory *memory, uint32_t generation)
 {
 	memory->generation = generation;
 	memory->last_src = (struct ce_translation){0};
-	if (memory->identity)
+	if (memory->identity) {
+		/* All but NULL: who is to refuse that need not look for it. */
+		memory->last_src.start = 1;
+		memory->last_src.iova = 1;
 		memory->last_src.end = UINTPTR_MAX;
+	}
 	memory->last_dst = memory->last_src;
 	if (memory->translations != NULL)
 		memset(memory->translations, 0,

@@ -65,6 +65,9 @@ ce_packet_copy(struct ce_adapter *adapter, struct ce_transfer *t, const struct r
 			t->flags &= CE_TRANSFER_PUBLIC;
 			ce_sglist_free(t->src);
 			ce_sglist_free(t->dst);
+			/* Whoever uses the transfer for something else must not find them. */
+			t->src = NULL;
+			t->dst = NULL;
 		}
 	}
 	if (ret == 0)

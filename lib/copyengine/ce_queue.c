@@ -14,6 +14,9 @@
 /* How long a device may say that it is halted, while its driver tries to revive it. */
 #define HALTED_MS 100
 
+/* Refusals of others after which a user who lacks slots and does not try any more loses his turn. */
+#define PASSED_OVER_MAX 1000
+
 RTE_LOG_REGISTER(ce_logtype, copyengine, INFO);
 
 /* Devices that have owners, and whatever else handles that come and go have in common. */
@@ -66,6 +69,7 @@ queue_init(struct ce_device *dev, uint16_t vchan)
 	q->dev_id = dev->dev_id;
 	q->vchan = vchan;
 	q->shared = dev->shared;
+	TAILQ_INIT(&q->lacking);
 	q->users = rte_zmalloc_socket(
 		"ce_users", slots * sizeof(q->users[0]), RTE_CACHE_LINE_SIZE, dev->socket);
 	if (q->users == NULL)
@@ -246,6 +250,16 @@ cei_port_init(struct ce_port *port, struct ce_queue *q, uint32_t operations)
 	return 0;
 }
 
+static void
+lacking_remove(struct ce_queue *q, struct ce_port *port)
+{
+	if (!port->lacking)
+		return;
+	TAILQ_REMOVE(&q->lacking, port, link);
+	port->lacking = false;
+	q->passed_over = 0;
+}
+
 /* Of a port with nothing under way. */
 void
 cei_port_fini(struct ce_port *port)
@@ -255,6 +269,7 @@ cei_port_fini(struct ce_port *port)
 	if (q == NULL)
 		return;
 	cei_lock(q);
+	lacking_remove(q, port);
 	q->nb_ports--;
 	if (q->only == port)
 		q->only = NULL;
@@ -334,6 +349,42 @@ cei_queue_doorbell(struct ce_queue *q)
 }
 
 /*
+ * A long list takes many slots, and users of shorter ones would take them all, a few at a time, before
+ * there are as many. So whoever's operation did not fit has his turn: until he has had it the others
+ * leave as much free as the longest operation takes. He may take his time: they have the rest.
+ */
+static bool
+leaves_enough(struct ce_queue *q, const struct ce_port *port)
+{
+	const uint32_t longest = 2 * q->dev->max_sges;
+
+	if (likely(TAILQ_EMPTY(&q->lacking)) || q->head == q->tail)
+		return true;
+	if (TAILQ_FIRST(&q->lacking) == port) {
+		q->passed_over = 0;
+		return true;
+	}
+	return rte_dma_burst_capacity(q->dev_id, q->vchan) >= 2 * longest;
+}
+
+/* An operation did not fit, or was to leave slots to others. */
+static void
+lacking_add(struct ce_queue *q, struct ce_port *port)
+{
+	struct ce_port *first;
+
+	if (q->nb_ports > 1 && !port->lacking) {
+		TAILQ_INSERT_TAIL(&q->lacking, port, link);
+		port->lacking = true;
+	}
+	first = TAILQ_FIRST(&q->lacking);
+	if (first == NULL || first == port || ++q->passed_over < PASSED_OVER_MAX)
+		return;
+	/* One that does not try any more stands in the way of the next. */
+	lacking_remove(q, first);
+}
+
+/*
  * Give an operation to the device.
  *
  * Returns 0; -EAGAIN: the ring is full, some of it will come back; -ENOSPC: the ring is empty and the
@@ -349,6 +400,11 @@ cei_port_enqueue(struct ce_port *port, struct ce_operation *op)
 	ret = cei_queue_dead(q);
 	if (unlikely(ret < 0))
 		goto unlock;
+	if (unlikely(!leaves_enough(q, port))) {
+		lacking_add(q, port);
+		ret = -EAGAIN;
+		goto unlock;
+	}
 	if (op->nb_src == 0)
 		ret = rte_dma_fill(q->dev_id, q->vchan, op->pattern, op->dst[0].addr,
 			op->dst[0].length, op->flags);
@@ -360,11 +416,14 @@ cei_port_enqueue(struct ce_port *port, struct ce_operation *op)
 			q->dev_id, q->vchan, op->src, op->dst, op->nb_src, op->nb_dst, op->flags);
 	if (likely(ret >= 0)) {
 		cei_port_started(port);
+		if (unlikely(port->lacking) && TAILQ_FIRST(&q->lacking) == port)
+			lacking_remove(q, port);
 		cei_queue_set_silent(q, !(op->flags & RTE_DMA_OP_FLAG_SUBMIT));
 		ret = 0;
 	} else if (ret == -ENODEV) {
 		die(q->dev, ENODEV);
 	} else if (ret == -ENOSPC && q->head != q->tail) {
+		lacking_add(q, port);
 		ret = -EAGAIN;
 	}
 unlock:

@@ -125,6 +125,10 @@ start_by_cpu(struct ce_stream *s, struct ce_transfer *t, uint64_t run, uint64_t 
 	/* No fence of a device holds the CPU back. */
 	if (length == 0 || !fence_is_passed(s))
 		return -EAGAIN;
+	/* Nor does the order of a FIFO, into which an engine that does not fill has copies under way. */
+	if (p->dst_at.segment.window != 0 && s->nb_ports > 0 && s->head != s->tail &&
+		last->transfer != t)
+		return -EAGAIN;
 	source_read(t, cei_cursor_va(&p->dst_at), length);
 	cei_cursor_skip(&p->dst_at, length);
 	*cpu -= length;
@@ -156,7 +160,8 @@ operation_start(struct ce_stream *s, struct ce_transfer *t, struct ce_operation 
 	uint16_t kind)
 {
 	struct ce_transfer_private *p = cei_private(t);
-	struct ce_port *port = port_next(s);
+	/* Channels know nothing of each other's order, in which a FIFO takes what it is given. */
+	struct ce_port *port = kind & CE_PIECE_FIFO ? s->ports : port_next(s);
 	int ret;
 
 	op->flags = t->flags & CE_TRANSFER_FENCES ? RTE_DMA_OP_FLAG_FENCE : 0;
@@ -170,6 +175,8 @@ operation_start(struct ce_stream *s, struct ce_transfer *t, struct ce_operation 
 	t->flags &= ~CE_TRANSFER_FENCES;
 	p->left -= length;
 	CE_COUNT(*p->budget, -1);
+	if (p->budget != s->budget)
+		CE_COUNT(*s->budget, -1);
 	CE_COUNT(s->context->counters.map_registers, 1);
 	CE_COUNT(s->context->counters.operations, 1);
 	piece_push(s, t, length, CE_PIECE_ENGINE | kind | last_if_done(p), port - s->ports);
@@ -180,8 +187,11 @@ operation_start(struct ce_stream *s, struct ce_transfer *t, struct ce_operation 
 static bool
 may_operate(struct ce_stream *s, const struct ce_transfer_private *p)
 {
-	/* Below 0 when a cyclic transfer has taken some for itself. */
-	if ((int32_t)*p->budget <= 0)
+	/*
+	 * Below 0 when a cyclic transfer has taken some for itself. Several requests may have a part in
+	 * one channel, whose statuses there is room for as far as the handle's own limit goes.
+	 */
+	if ((int32_t)*p->budget <= 0 || (int32_t)*s->budget <= 0)
 		return false;
 	if (fence_is_passed(s))
 		return true;
@@ -205,6 +215,12 @@ operation_limit(const struct ce_stream *s, const struct ce_transfer *t)
 		(uint64_t)s->context->max_segment);
 }
 
+static inline uint16_t
+fifo_if_window(const struct ce_segment *segment)
+{
+	return segment->window != 0 ? CE_PIECE_FIFO : 0;
+}
+
 static inline bool
 by_engine(const struct ce_stream *s, const struct ce_transfer *t, const struct ce_segment *src,
 	const struct ce_segment *dst, uint64_t run)
@@ -214,6 +230,9 @@ by_engine(const struct ce_stream *s, const struct ce_transfer *t, const struct c
 	if (s->nb_ports == 0 || dst->iova == RTE_BAD_IOVA ||
 		(copy ? src->iova == RTE_BAD_IOVA : !s->context->fill))
 		return false;
+	/* A last piece by the CPU would get into a FIFO before what the engine has under way. */
+	if (dst->window != 0 || (copy && src->window != 0))
+		return true;
 	return run >= s->context->break_even || dst->va == NULL || (copy && src->va == NULL);
 }
 
@@ -232,7 +251,7 @@ start_fill(struct ce_stream *s, struct ce_transfer *t, uint64_t run)
 	op.pattern = phase == 0 ? t->pattern : t->pattern >> phase * 8 | t->pattern << (64 - phase * 8);
 	op.dst[0].addr = cei_cursor_iova(&p->dst_at);
 	op.dst[0].length = run;
-	ret = operation_start(s, t, &op, run, 0);
+	ret = operation_start(s, t, &op, run, fifo_if_window(&p->dst_at.segment));
 	if (ret == 0)
 		cei_cursor_skip(&p->dst_at, run);
 	return ret;
@@ -258,12 +277,14 @@ start_by_engine(struct ce_stream *s, struct ce_transfer *t, uint64_t run, uint16
 	struct ce_cursor src = p->src_at, dst = p->dst_at;
 	struct ce_operation op;
 	uint64_t length = 0;
+	uint16_t kind = 0;
 	int ret;
 
 	op.nb_src = 0;
 	op.nb_dst = 0;
 	for (;;) {
 		run = RTE_MIN(run, limit - length);
+		kind |= fifo_if_window(&src.segment) | fifo_if_window(&dst.segment);
 		sge_add(op.src, &op.nb_src, cei_cursor_iova(&src), run);
 		sge_add(op.dst, &op.nb_dst, cei_cursor_iova(&dst), run);
 		cei_cursor_skip(&src, run);
@@ -276,7 +297,7 @@ start_by_engine(struct ce_stream *s, struct ce_transfer *t, uint64_t run, uint16
 		if (!by_engine(s, t, &src.segment, &dst.segment, RTE_MIN(run, p->left - length)))
 			break;
 	}
-	ret = operation_start(s, t, &op, length, 0);
+	ret = operation_start(s, t, &op, length, kind);
 	if (ret == 0) {
 		p->src_at = src;
 		p->dst_at = dst;
@@ -317,7 +338,8 @@ start_by_bounce(struct ce_stream *s, struct ce_transfer *t, uint64_t run)
 		op.dst[0].addr = cei_cursor_iova(&p->dst_at);
 	}
 	bounce->dst = p->dst_at;
-	ret = operation_start(s, t, &op, run, CE_PIECE_BOUNCE);
+	ret = operation_start(s, t, &op, run,
+		CE_PIECE_BOUNCE | fifo_if_window(out ? &src.segment : &bounce->dst.segment));
 	if (ret < 0) {
 		p->src_at = src;
 		ce_common_pool_put(context->bounce, bounce);
@@ -491,6 +513,8 @@ piece_done(struct ce_stream *s, const struct ce_piece *piece, int status)
 	}
 	if (piece->kind & CE_PIECE_ENGINE) {
 		CE_COUNT(*p->budget, 1);
+		if (p->budget != s->budget)
+			CE_COUNT(*s->budget, 1);
 		CE_COUNT(s->context->counters.map_registers, -1);
 	}
 	if (piece->kind & CE_PIECE_BOUNCE)

@@ -37,6 +37,8 @@ extern int ce_logtype;
  */
 struct ce_port {
 	struct ce_queue *queue;
+	TAILQ_ENTRY(ce_port) link; /* among those that lack slots */
+	bool lacking;
 	uint32_t started;      /* by the user */
 	uint32_t taken;	       /* completed ones that the user has looked at */
 	atomic_uint completed; /* by whoever collects, under the lock of the device */
@@ -59,6 +61,8 @@ struct ce_queue {
 	struct ce_port **users; /* whose operation n is, at n & mask */
 	uint32_t mask;
 	uint32_t map_registers; /* not taken by an owner; under the lock of all handles */
+	TAILQ_HEAD(, ce_port) lacking; /* users whose operation did not fit, the first in turn */
+	uint32_t passed_over; /* times that others failed since the first of them tried */
 	uint64_t stalled_since; /* TSC of the first poll that found nothing; 0: things go well */
 	uint64_t check_at;	/* TSC of the next look at a channel that stalls */
 	uint64_t halted_since;

@@ -26,6 +26,7 @@
 #define CE_PIECE_BOUNCE RTE_BIT32(1) /* through the first of the stream's bounce buffers */
 #define CE_PIECE_LAST	RTE_BIT32(2) /* the transfer ends with it; each has one */
 #define CE_PIECE_ONLY	RTE_BIT32(3) /* and begins with it, and nothing private of it is set */
+#define CE_PIECE_FIFO	RTE_BIT32(4) /* an operation on a window, all of which are on one channel */
 
 /* A part of a transfer that was started. */
 struct ce_piece {

@@ -250,6 +250,114 @@ cpu_alone(void **state)
 	assert_int_equal(ce_adapter_close(adapter, 1000), 0);
 }
 
+/* Long lists are not kept from the ring by a neighbour's short ones, which fill it again and again. */
+static void
+long_beside_short(void **state)
+{
+	const struct ce_adapter_conf conf = {.flags = CE_ADAPTER_SHARED, .map_registers = 400};
+	struct ce_adapter *adapters[] = {adapter_get(&conf), adapter_get(&conf)};
+	const unsigned int lengths[] = {4, 256};
+	static struct ce_transfer t[400];
+	uint8_t *memory = dma_alloc(96 << 10);
+	struct ce_transfer wanted = {.length = 256 * 64};
+	const double limit = seconds() + 20;
+	struct ce_sglist *lists[4];
+	struct iovec iov[256];
+	unsigned int i, j;
+
+	(void)state;
+	pattern_fill(memory, 48 << 10, 2);
+	/* Two sources, one upon the other, and two destinations. */
+	for (i = 0; i < 4; i++) {
+		for (j = 0; j < lengths[i % 2]; j++) {
+			iov[j].iov_base = memory + (i / 2 * 48 << 10) + (i % 2 * 2 << 10) + j * 128;
+			iov[j].iov_len = 64;
+		}
+		lists[i] = ce_sglist_build_iov(adapters[i % 2], iov, lengths[i % 2]);
+		assert_non_null(lists[i]);
+	}
+	memset(t, 0, sizeof(t));
+	for (i = 0; i < RTE_DIM(t); i++) {
+		t[i].src = lists[0];
+		t[i].dst = lists[2];
+		t[i].length = 4 * 64;
+		assert_int_equal(ce_transfer_submit(adapters[0], &t[i]), 0);
+	}
+	wanted.src = lists[1];
+	wanted.dst = lists[3];
+	assert_int_equal(ce_transfer_submit(adapters[1], &wanted), 0);
+	for (i = 0; wanted.status == -EINPROGRESS && seconds() < limit; i++) {
+		run(adapters[0]);
+		for (j = 0; j < RTE_DIM(t); j++)
+			if (t[j].status == 0)
+				assert_int_equal(ce_transfer_submit(adapters[0], &t[j]), 0);
+		ce_poll(adapters[1]);
+		/* Some rings full of steps. */
+		assert_true(!is_step || i < 10000);
+	}
+	assert_int_equal(wanted.status, 0);
+	for (j = 0; j < 256; j++)
+		assert_memory_equal(memory + (50 << 10) + j * 128, memory + (2 << 10) + j * 128, 64);
+	for (j = 0; j < RTE_DIM(t); j++)
+		assert_int_equal(finish(adapters[0], &t[j]), 0);
+	for (i = 0; i < 4; i++)
+		ce_sglist_free(lists[i]);
+	dma_free(memory);
+	adapter_put(adapters[0]);
+	adapter_put(adapters[1]);
+}
+
+static void
+called_back(struct ce_transfer *transfer, void *arg)
+{
+	(void)transfer;
+	++*(unsigned int *)arg;
+}
+
+/* There is no device that might not come to an end: closing brings back all, however many. */
+static void
+cpu_closes(void **state)
+{
+	static struct ce_transfer t[300];
+	struct ce_adapter *adapter = ce_adapter_get(CE_CPU, NULL);
+	unsigned int i, called = 0;
+	uint8_t memory[128] = {0};
+
+	(void)state;
+	assert_non_null(adapter);
+	for (i = 0; i < RTE_DIM(t); i++) {
+		t[i].cb = called_back;
+		t[i].arg = &called;
+		assert_int_equal(ce_transfer_copy(adapter, &t[i], memory + 64, memory, 64), 0);
+	}
+	assert_int_equal(ce_adapter_close(adapter, 0), 0);
+	assert_int_equal(called, RTE_DIM(t));
+}
+
+/* No memory is no memory, also for a device that takes any address. */
+static void
+null_pointers(void **state)
+{
+	struct ce_adapter *adapter = adapter_get(NULL);
+	uint8_t *memory = dma_alloc(4096);
+	struct ce_transfer t = {0}, *list = &t;
+	unsigned int i;
+
+	(void)state;
+	/* From the second on, it is known where memory is. */
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(ce_transfer_copy(adapter, &t, memory, NULL, 64), -EINVAL);
+		assert_int_equal(ce_transfer_copy(adapter, &t, NULL, memory, 64), -EINVAL);
+		assert_int_equal(ce_submit(adapter, &list, 1), -EINVAL);
+		assert_int_equal(ce_transfer_copy(adapter, &t, memory + 64, memory, 64), 0);
+		while (t.status == -EINPROGRESS)
+			run(adapter);
+		assert_int_equal(t.status, 0);
+	}
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
 int
 test_adapter(void)
 {
@@ -260,7 +368,10 @@ test_adapter(void)
 		cmocka_unit_test(busy),
 		cmocka_unit_test(routing),
 		cmocka_unit_test(neighbour_stops_polling),
+		cmocka_unit_test(long_beside_short),
 		cmocka_unit_test(cpu_alone),
+		cmocka_unit_test(cpu_closes),
+		cmocka_unit_test(null_pointers),
 	};
 
 	return cmocka_run_group_tests_name("adapters", tests, NULL, NULL);

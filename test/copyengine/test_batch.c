@@ -350,6 +350,37 @@ figures(void **state)
 	assert_int_equal(rte_errno, ENOTSUP);
 }
 
+/* What was refused leaves nothing behind that a later use of the transfer would find. */
+static void
+packet_refused(void **state)
+{
+	struct ce_adapter *adapter = adapter_get(&(struct ce_adapter_conf){.sg_blocks = 1});
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("small", 63, 0, 0, 256, SOCKET_ID_ANY);
+	struct rte_mbuf *packet = rte_pktmbuf_alloc(pool), *more = rte_pktmbuf_alloc(pool);
+	struct ce_transfer t = {0};
+	uint8_t *memory = dma_alloc(2 * KB);
+
+	(void)state;
+	assert_non_null(rte_pktmbuf_append(packet, 64));
+	assert_non_null(rte_pktmbuf_append(more, 64));
+	assert_int_equal(rte_pktmbuf_chain(packet, more), 0);
+	/* There is a block for one list only. */
+	assert_null(ce_packet_copy(adapter, &t, packet, pool));
+	assert_int_equal(rte_errno, ENOMEM);
+	pattern_fill(memory, KB, 5);
+	t.length = 128;
+	t.src_va = memory;
+	t.dst_va = memory + KB;
+	assert_int_equal(ce_transfer_submit(adapter, &t), 0);
+	assert_int_equal(finish(adapter, &t), 0);
+	assert_memory_equal(memory + KB, memory, 128);
+	rte_pktmbuf_free(packet);
+	assert_int_equal(rte_mempool_avail_count(pool), 63);
+	rte_mempool_free(pool);
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
 int
 test_batch(void)
 {
@@ -360,6 +391,7 @@ test_batch(void)
 		cmocka_unit_test(fill),
 		cmocka_unit_test(stripes),
 		cmocka_unit_test(packet),
+		cmocka_unit_test(packet_refused),
 		cmocka_unit_test(figures),
 	};
 

@@ -492,6 +492,135 @@ bad_controllers(void **state)
 	assert_int_equal(ce_controller_destroy(NULL), 0);
 }
 
+/*
+ * What two requests of a handle have under way on a channel is not more than the handle may have
+ * there, or the failure of one would be taken for another's.
+ */
+static void
+requests_together(void **state)
+{
+	const struct ce_adapter_conf conf = {.map_registers = 4};
+	struct requester *r = requesters;
+	struct ce_channel_request *both[2] = {&r[0].request, &r[1].request};
+	struct ce_transfer t[8] = {0};
+	uint8_t *memory = dma_alloc(16 * KB);
+	const double limit = seconds() + 20;
+	struct ce_adapter_stats stats;
+	unsigned int i, done = 0;
+	int64_t ret;
+
+	(void)state;
+	begin(1, NULL);
+	adapter_put(r[0].adapter);
+	r[0].adapter = ce_controller_adapter_get(controller, &conf);
+	assert_non_null(r[0].adapter);
+	r[0].action = CE_CHANNEL_RELEASE_KEEP;
+	for (i = 0; i < 2; i++)
+		assert_int_equal(ce_channel_request(r[0].adapter, both[i]), 0);
+	assert_int_equal(r[0].called + r[1].called, 2);
+	pattern_fill(memory, 8 * KB, 4);
+	if (is_cbdma)
+		inject(devices[0], "fail:at=4");
+	for (i = 0; i < 8;) {
+		t[i] = (struct ce_transfer){.length = KB, .src_va = memory + i * KB,
+			.dst_va = memory + (8 + i) * KB};
+		ret = ce_channel_map(both[i / 4], &t[i]);
+		if (ret == KB) {
+			i++;
+			continue;
+		}
+		assert_int_equal(ret, -EAGAIN);
+		ce_adapter_stats_get(r[0].adapter, &stats);
+		assert_in_range(stats.map_registers, 1, 4);
+		assert_true(seconds() < limit);
+		run(r[0].adapter);
+		/* What failed has freed the channel: the rest of it is not mapped. */
+		if (r[1].request.status < 0)
+			break;
+	}
+	/* All that is under way, and then a poll. */
+	step_devices(8);
+	for (done = 0; done < i; done++) {
+		assert_int_equal(finish(r[0].adapter, &t[done]), is_cbdma && done == 4 ? -EIO : 0);
+		if (t[done].status == 0)
+			assert_memory_equal(memory + (8 + done) * KB, memory + done * KB, KB);
+	}
+	for (i = 0; i < 2; i++)
+		assert_int_equal(ce_channel_free(both[i]), 0);
+	dma_free(memory);
+	end();
+}
+
+/* A fence is for all of a handle, on whichever of its channels. */
+static void
+fence_elsewhere(void **state)
+{
+	struct requester *r = requesters;
+	struct ce_transfer first = {.length = 16 * KB}, second = {.length = KB};
+	uint8_t *memory = dma_alloc(40 * KB);
+	const double limit = seconds() + 20;
+	int64_t ret;
+
+	(void)state;
+	begin(2, NULL);
+	ask(0);
+	assert_int_equal(ce_channel_request(r[0].adapter, &r[1].request), 0);
+	assert_int_not_equal(r[0].request.channel, r[1].request.channel);
+	pattern_fill(memory, 16 * KB, 8);
+	first.src_va = memory;
+	first.dst_va = memory + 16 * KB;
+	second.src_va = memory + 31 * KB;
+	second.dst_va = memory + 32 * KB;
+	second.flags = CE_TRANSFER_FENCE;
+	assert_int_equal(ce_channel_map(&r[0].request, &first), 16 * KB);
+	while ((ret = ce_channel_map(&r[1].request, &second)) == -EAGAIN) {
+		assert_true(seconds() < limit);
+		run(r[0].adapter);
+	}
+	assert_int_equal(ret, KB);
+	assert_int_equal(first.status, 0);
+	assert_int_equal(finish(r[0].adapter, &second), 0);
+	assert_memory_equal(memory + 32 * KB, memory + 15 * KB, KB);
+	assert_int_equal(ce_channel_free(&r[0].request), 0);
+	assert_int_equal(ce_channel_free(&r[1].request), 0);
+	dma_free(memory);
+	end();
+}
+
+static enum ce_channel_action
+close_within(struct ce_channel_request *request, void *arg)
+{
+	struct requester *r = arg;
+
+	(void)request;
+	r->called++;
+	assert_int_equal(ce_poll(r->adapter), 0);
+	assert_int_equal(ce_drain(r->adapter, 0), -EDEADLK);
+	assert_int_equal(ce_adapter_put(r->adapter), -EBUSY);
+	assert_int_equal(ce_adapter_close(r->adapter, 0), -EDEADLK);
+	return CE_CHANNEL_RELEASE;
+}
+
+/* Within a callback there is no closing, also when it is called at once. */
+static void
+no_close_within(void **state)
+{
+	struct requester *r = &requesters[0];
+
+	(void)state;
+	begin(1, NULL);
+	r->request.cb = close_within;
+	ask(0);
+	assert_int_equal(r->called, 1);
+	/* And afterwards the handle polls as ever. */
+	ask(1);
+	ask(0);
+	assert_int_equal(ce_channel_free(&requesters[1].request), 0);
+	poll_all();
+	assert_int_equal(r->called, 2);
+	end();
+}
+
 int
 test_channel(void)
 {
@@ -508,6 +637,9 @@ test_channel(void)
 		cmocka_unit_test(held_by_cyclic),
 		cmocka_unit_test(cyclic_neighbour),
 		cmocka_unit_test(bad_controllers),
+		cmocka_unit_test(requests_together),
+		cmocka_unit_test(fence_elsewhere),
+		cmocka_unit_test(no_close_within),
 	};
 
 	return cmocka_run_group_tests_name("channels", tests, NULL, NULL);

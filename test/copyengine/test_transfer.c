@@ -407,6 +407,51 @@ fifo(void **state)
 	adapter_put(adapter);
 }
 
+/* What goes to a FIFO arrives in order, be the last piece short, or several channels there. */
+static void
+fifo_order(void **state)
+{
+	const struct ce_channel_id more = {.dev_id = devices[1]};
+	const struct ce_adapter_conf confs[] = {
+		{.break_even = KB},
+		{.break_even = 1, .stripes = &more, .nb_stripes = 1},
+	};
+	struct ce_segment window = {.length = 5 * KB, .window = 2 * KB};
+	struct ce_common_buffer *device;
+	struct ce_adapter *adapter;
+	uint8_t *memory = dma_alloc(8 * KB), *expected = malloc(2 * KB);
+	struct ce_transfer t[2];
+	unsigned int i, round;
+
+	(void)state;
+	pattern_fill(memory, 5 * KB, 9);
+	/* Two transfers of 2 KB, 2 KB and a rest: what is left is theirs, one upon the other. */
+	memcpy(expected, memory + 2 * KB, 2 * KB);
+	memcpy(expected, memory + 4 * KB, KB - 24);
+	for (round = 0; round < 2 * RTE_DIM(confs); round++) {
+		adapter = adapter_get(&confs[round / 2]);
+		device = ce_common_buffer_alloc(adapter, 4 * KB);
+		window.iova = device->iova;
+		memset(t, 0, sizeof(t));
+		for (i = 0; i < 2; i++) {
+			t[i].length = 5 * KB - 24;
+			t[i].src = ce_sglist_build(adapter, memory, 5 * KB);
+			t[i].dst = ce_sglist_build_iova(adapter, &window, 1);
+			assert_int_equal(ce_transfer_submit(adapter, &t[i]), 0);
+		}
+		for (i = 0; i < 2; i++) {
+			assert_int_equal(finish(adapter, &t[i]), 0);
+			ce_sglist_free(t[i].src);
+			ce_sglist_free(t[i].dst);
+		}
+		assert_memory_equal(device->va, expected, 2 * KB);
+		ce_common_buffer_free(device);
+		adapter_put(adapter);
+	}
+	free(expected);
+	dma_free(memory);
+}
+
 /* What is long, or cut very small, needs no more blocks of lists than any other. */
 static void
 long_and_small(void **state)
@@ -592,6 +637,7 @@ test_transfer(void)
 		cmocka_unit_test(fence_mixed),
 		cmocka_unit_test(fence_bounced),
 		cmocka_unit_test(fifo),
+		cmocka_unit_test(fifo_order),
 		cmocka_unit_test(long_and_small),
 		cmocka_unit_test(twice),
 		cmocka_unit_test(resubmit),
