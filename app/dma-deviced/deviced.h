@@ -82,7 +82,7 @@ void function_logf(struct function *function, const char *format, ...)
  */
 int function_listen(struct function *function);
 
-/** Stop listening; remove the socket's file. */
+/** Remove the socket's file, right before the process ends, which closes the socket. */
 void function_unlisten(struct function *function);
 
 /** Serve a client, which fd is connected to: the whole life of a session. @return exit status */
