@@ -68,6 +68,9 @@ struct options {
 	gid_t gid;
 };
 
+/** Log a line, unless that would mean to wait. */
+void log_line(const char *subject, const char *line, const char *more);
+
 /** Log a line about a function. Lines that come too fast are left out. */
 void function_log(void *function, const char *line);
 

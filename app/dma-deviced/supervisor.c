@@ -61,8 +61,7 @@ notify(const char *state)
 	if (fd < 0)
 		return;
 	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len) < 0)
-		fprintf(stderr, "dma-deviced: cannot tell systemd %s: %s\n", state,
-			strerror(errno));
+		log_line("cannot tell systemd", state, "");
 	close(fd);
 }
 
@@ -365,7 +364,7 @@ take_signal(struct options *options, int signal_fd)
 		reap_sessions(options);
 		return false;
 	}
-	fprintf(stderr, "dma-deviced: %s: ending\n", strsignal(info.ssi_signo));
+	log_line(strsignal(info.ssi_signo), "ending", "");
 	return true;
 }
 

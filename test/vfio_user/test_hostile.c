@@ -421,6 +421,31 @@ test_closed_stderr(void **state)
 	}
 }
 
+/* Who reads the log has stopped, and it is full: clients are served, and the end comes. */
+static void
+test_full_stderr(void **state)
+{
+	int pipe_ends[2], fd;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(pipe_ends[1], &reply, 4096) > 0)
+		;
+	assert_int_equal(fcntl(pipe_ends[1], F_SETFL, 0), 0);
+	start_with("cbdma", pipe_ends[1]);
+	for (i = 0; i < 10000 && access(server.other.path, F_OK) != 0; i++)
+		usleep(1000);
+	usleep(20000);
+	fd = client_of(&server.mine);
+	assert_int_equal(kill(server.pid, SIGTERM), 0);
+	assert_true(ends(server.pid, 5000));
+	server.pid = 0;
+	assert_eof(fd);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
 /* Of several that find a stale socket at the same time, one listens and the others say that they do
  * not.
  */
@@ -792,6 +817,7 @@ main(int argc, char **argv)
 		SERVED(test_stuck_at_the_end),
 		SERVED(test_hangup_signal),
 		cmocka_unit_test_teardown(test_closed_stderr, teardown_server),
+		cmocka_unit_test_teardown(test_full_stderr, teardown_server),
 		cmocka_unit_test_teardown(test_started_at_once, teardown_server),
 		SERVED(test_doorbell_kept),
 		SERVED(test_idle),
