@@ -421,6 +421,28 @@ test_closed_stderr(void **state)
 	}
 }
 
+/* Started without standard files: the log does not go to a client that gets their numbers. */
+static void
+test_no_stderr(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	server.pid = fork();
+	assert_true(server.pid >= 0);
+	if (server.pid == 0) {
+		close(STDIN_FILENO);
+		close(STDOUT_FILENO);
+		close(STDERR_FILENO);
+		execl(deviced, deviced, "--socket", server.mine.path, "--device", "cbdma", NULL);
+		_exit(127);
+	}
+	for (i = 0; i < 10000 && access(server.mine.path, F_OK) != 0; i++)
+		usleep(1000);
+	usleep(20000);
+	close(client_of(&server.mine));
+}
+
 /* Who reads the log has stopped, and it is full: clients are served, and the end comes. */
 static void
 test_full_stderr(void **state)
@@ -817,6 +839,7 @@ main(int argc, char **argv)
 		SERVED(test_stuck_at_the_end),
 		SERVED(test_hangup_signal),
 		cmocka_unit_test_teardown(test_closed_stderr, teardown_server),
+		cmocka_unit_test_teardown(test_no_stderr, teardown_server),
 		cmocka_unit_test_teardown(test_full_stderr, teardown_server),
 		cmocka_unit_test_teardown(test_started_at_once, teardown_server),
 		SERVED(test_doorbell_kept),
