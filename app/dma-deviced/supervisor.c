@@ -84,8 +84,8 @@ wait_for_end(int fd)
 }
 
 /* Close a client's socket. Whoever is the last to do so closes the files that lie in it unread, and
- * that can take as long as the client likes: a TCP socket with SO_LINGER waits for its other end. So
- * a process of its own is the last, and by ending: then such a socket does not wait.
+ * that can take as long as the client likes: a TCP socket with SO_LINGER waits for its other end.
+ * So a process of its own is the last, and by ending: then such a socket does not wait.
  */
 static void
 release_client(int *fd)
