@@ -68,6 +68,9 @@ struct options {
 	gid_t gid;
 };
 
+/** Log a line, unless that would mean to wait. */
+void log_line(const char *subject, const char *line, const char *more);
+
 /** Log a line about a function. Lines that come too fast are left out. */
 void function_log(void *function, const char *line);
 
@@ -82,7 +85,7 @@ void function_logf(struct function *function, const char *format, ...)
  */
 int function_listen(struct function *function);
 
-/** Stop listening; remove the socket's file. */
+/** Remove the socket's file, right before the process ends, which closes the socket. */
 void function_unlisten(struct function *function);
 
 /** Serve a client, which fd is connected to: the whole life of a session. @return exit status */

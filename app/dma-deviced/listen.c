@@ -164,6 +164,9 @@ function_unlisten(struct function *function)
 			st.st_ino == function->socket_stat.st_ino &&
 			st.st_dev == function->socket_stat.st_dev)
 		unlink(function->path);
-	close(function->listen_fd);
+	/* It is left to the end of the process to close it: of clients that have not been accepted
+	 * files may lie in it, and to close those can take as long as they like (supervisor.c,
+	 * release_client()).
+	 */
 	function->listen_fd = -1;
 }

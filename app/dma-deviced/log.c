@@ -2,8 +2,10 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "deviced.h"
 #include "vfiou_msg.h"
@@ -31,6 +33,25 @@ take_line(struct log_budget *log, bool *last)
 	return line <= LOG_LINES;
 }
 
+/* Whether a line can be written without waiting for who reads the log, who may have stopped: a pipe
+ * that can be written to has room for PIPE_BUF bytes.
+ */
+static bool
+log_has_room(void)
+{
+	struct pollfd pfd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) != 0;
+}
+
+void
+log_line(const char *subject, const char *line, const char *more)
+{
+	/* One call: lines of several processes do not mix. */
+	if (log_has_room())
+		fprintf(stderr, "dma-deviced: %s: %s%s\n", subject, line, more);
+}
+
 void
 function_log(void *opaque, const char *line)
 {
@@ -39,9 +60,7 @@ function_log(void *opaque, const char *line)
 
 	if (!function->verbose && !take_line(function->log, &last))
 		return;
-	/* One call: lines of several processes do not mix. */
-	fprintf(stderr, "dma-deviced: %s: %s%s\n", function->path, line,
-		last ? " (no more lines for some seconds)" : "");
+	log_line(function->path, line, last ? " (no more lines for some seconds)" : "");
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <pwd.h>
 #include <signal.h>
@@ -328,6 +329,21 @@ prepare(struct options *options)
 	return ret;
 }
 
+/* Started without standard error, say, the next file to be opened would be it: a client's socket,
+ * which the log would be written to.
+ */
+static void
+open_missing_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -342,6 +358,7 @@ main(int argc, char **argv)
 		options.function[i].client_fd = -1;
 		options.function[i].waiting_fd = -1;
 	}
+	open_missing_files();
 	/* Who reads the log may go before us. */
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&signals);

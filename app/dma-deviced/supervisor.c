@@ -5,6 +5,7 @@
 /* Starts a session for each client and sees to it that it ends when the client has left. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -31,8 +32,7 @@
  */
 #define KILLED_MS 1000
 
-/* Between two sessions of a function: clients that come and go in circles cost so much and no more.
- */
+/* Between two clients of a function: those that come and go in circles cost so much and no more. */
 #define BETWEEN_MS 5
 
 /* After a session that has not ended well, doubled with each further one. */
@@ -61,8 +61,7 @@ notify(const char *state)
 	if (fd < 0)
 		return;
 	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len) < 0)
-		fprintf(stderr, "dma-deviced: cannot tell systemd %s: %s\n", state,
-			strerror(errno));
+		log_line("cannot tell systemd", state, "");
 	close(fd);
 }
 
@@ -74,11 +73,51 @@ close_fd(int *fd)
 	*fd = -1;
 }
 
+/* Wait until nobody holds the other end of a pipe. */
+static void
+wait_for_end(int fd)
+{
+	char byte;
+
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+}
+
+/* Close a client's socket. Whoever is the last to do so closes the files that lie in it unread, and
+ * that can take as long as the client likes: a TCP socket with SO_LINGER waits for its other end.
+ * So a process of its own is the last, and by ending: then such a socket does not wait.
+ */
+static void
+release_client(int *fd)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (*fd < 0)
+		return;
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		close_fd(fd);
+		return;
+	}
+	pid = fork();
+	if (pid == 0) {
+		close(ends[1]);
+		wait_for_end(ends[0]);
+		_exit(EXIT_SUCCESS);
+	}
+	close_fd(fd);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* Sessions */
 
-/* In the new process. */
+/* In the new process. held: the parent waits for this to be closed, and with it what is another's,
+ * which must not be closed here last (see release_client()).
+ */
 static void
-become_session(struct function *function, struct options *options, pid_t parent, int fd)
+become_session(struct function *function, struct options *options, pid_t parent, int fd,
+	const int *held)
 {
 	sigset_t none;
 	unsigned int i;
@@ -92,6 +131,8 @@ become_session(struct function *function, struct options *options, pid_t parent,
 		close_fd(&options->function[i].client_fd);
 		close_fd(&options->function[i].waiting_fd);
 	}
+	close(held[0]);
+	close(held[1]);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* What runs at exit(), of sanitizers too, has no files to open and no threads to start. */
@@ -104,18 +145,25 @@ start_session(struct function *function, struct options *options, int signal_fd,
 	struct ucred peer = {.pid = -1};
 	socklen_t len = sizeof(peer);
 	pid_t parent = getpid(), pid;
+	int held[2];
 
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
 	function_logf(function, "client (pid %d) connected", (int)peer.pid);
-	pid = fork();
+	pid = pipe2(held, O_CLOEXEC) == 0 ? fork() : -2;
 	if (pid == 0) {
 		close(signal_fd);
-		become_session(function, options, parent, fd);
+		become_session(function, options, parent, fd, held);
+	}
+	if (pid < 0)
+		function_logf(function, "cannot start a session: %s", strerror(errno));
+	if (pid >= -1) {
+		close(held[1]);
+		wait_for_end(held[0]);
+		close(held[0]);
 	}
 	if (pid < 0) {
-		function_logf(function, "cannot start a session: %s", strerror(errno));
 		function->accept_at = vfiou_now_ms() + CRASH_MS;
-		close(fd);
+		release_client(&fd);
 		return;
 	}
 	function->session = pid;
@@ -130,7 +178,7 @@ session_over(struct function *function)
 {
 	if (function->client_fd >= 0)
 		shutdown(function->client_fd, SHUT_RDWR);
-	close_fd(&function->client_fd);
+	release_client(&function->client_fd);
 	function->session = 0;
 	function->kill_at = NEVER;
 }
@@ -175,7 +223,7 @@ reap_sessions(struct options *options)
 static void
 client_left(struct function *function)
 {
-	close_fd(&function->client_fd);
+	release_client(&function->client_fd);
 	if (function->kill_at == NEVER)
 		function->kill_at = vfiou_now_ms() + END_MS;
 }
@@ -231,7 +279,9 @@ accept_client(struct function *function, struct options *options, int signal_fd)
 		return;
 	}
 	function_log(function, "refusing a client: there is one already");
-	close(fd);
+	function->accept_at = vfiou_now_ms() + BETWEEN_MS;
+	shutdown(fd, SHUT_RDWR);
+	release_client(&fd);
 }
 
 /* The loop */
@@ -265,7 +315,7 @@ watch(struct watched *watched, const struct options *options, int signal_fd)
 
 		if (function->session != 0)
 			wake_at(watched, now, function->kill_at);
-		if ((function->session == 0 || !accepts) && now < function->accept_at) {
+		if (now < function->accept_at) {
 			wake_at(watched, now, function->accept_at);
 			accepts = false;
 		}
@@ -314,7 +364,7 @@ take_signal(struct options *options, int signal_fd)
 		reap_sessions(options);
 		return false;
 	}
-	fprintf(stderr, "dma-deviced: %s: ending\n", strsignal(info.ssi_signo));
+	log_line(strsignal(info.ssi_signo), "ending", "");
 	return true;
 }
 

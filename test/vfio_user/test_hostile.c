@@ -7,6 +7,7 @@
  */
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -278,6 +279,74 @@ test_session_hangs(void **state)
 	close(next);
 }
 
+/* A TCP socket that takes a minute to close, as what it has sent is not read. */
+static int
+lingering_socket(int *peer)
+{
+	const struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(address);
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, len), 0);
+	*peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(*peer >= 0);
+	close(listener);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	while (send(fd, &reply, sizeof(reply), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
+/* Files in messages that nobody reads are closed with the client's socket. The supervisor waits for
+ * none of them: when a session has hung up, when a client is refused, when it ends.
+ */
+static void
+test_files_unread(void **state)
+{
+	const struct vfiou_header bad = {.size = UINT32_MAX}; /* hung up on */
+	int fd, first, peer, file = lingering_socket(&peer);
+
+	(void)state;
+	fd = client_of(&server.mine);
+	assert_int_equal(kill(the_session(), SIGSTOP), 0);
+	raw_send_header(fd, bad, NULL, 0, NULL, 0);
+	raw_send_bytes(fd, "x", 1, &file, 1);
+	close(file);
+	assert_int_equal(kill(the_session(), SIGCONT), 0);
+	assert_eof(fd);
+	first = client_of(&server.mine);
+	close(peer);
+
+	file = lingering_socket(&peer);
+	assert_int_equal(kill(server.pid, SIGSTOP), 0);
+	fd = raw_connect(&server.mine);
+	raw_send_bytes(fd, "x", 1, &file, 1);
+	close(file);
+	assert_int_equal(kill(server.pid, SIGCONT), 0);
+	assert_eof(fd);
+	close(client_of(&server.other));
+	close(peer);
+
+	file = lingering_socket(&peer);
+	assert_int_equal(kill(server.pid, SIGSTOP), 0);
+	fd = raw_connect(&server.other);
+	raw_send_bytes(fd, "x", 1, &file, 1);
+	close(file);
+	assert_int_equal(kill(server.pid, SIGTERM), 0);
+	assert_int_equal(kill(server.pid, SIGCONT), 0);
+	assert_true(ends(server.pid, 5000));
+	server.pid = 0;
+	assert_eof(first);
+	close(fd);
+	close(peer);
+}
+
 /* Replies that are read now and then do not keep the server from ending. */
 static void
 test_slow_reader(void **state)
@@ -350,6 +419,53 @@ test_closed_stderr(void **state)
 		fd = client_of(&server.mine);
 		close(fd);
 	}
+}
+
+/* Started without standard files: the log does not go to a client that gets their numbers. */
+static void
+test_no_stderr(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	server.pid = fork();
+	assert_true(server.pid >= 0);
+	if (server.pid == 0) {
+		close(STDIN_FILENO);
+		close(STDOUT_FILENO);
+		close(STDERR_FILENO);
+		execl(deviced, deviced, "--socket", server.mine.path, "--device", "cbdma", NULL);
+		_exit(127);
+	}
+	for (i = 0; i < 10000 && access(server.mine.path, F_OK) != 0; i++)
+		usleep(1000);
+	usleep(20000);
+	close(client_of(&server.mine));
+}
+
+/* Who reads the log has stopped, and it is full: clients are served, and the end comes. */
+static void
+test_full_stderr(void **state)
+{
+	int pipe_ends[2], fd;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(pipe_ends[1], &reply, 4096) > 0)
+		;
+	assert_int_equal(fcntl(pipe_ends[1], F_SETFL, 0), 0);
+	start_with("cbdma", pipe_ends[1]);
+	for (i = 0; i < 10000 && access(server.other.path, F_OK) != 0; i++)
+		usleep(1000);
+	usleep(20000);
+	fd = client_of(&server.mine);
+	assert_int_equal(kill(server.pid, SIGTERM), 0);
+	assert_true(ends(server.pid, 5000));
+	server.pid = 0;
+	assert_eof(fd);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
 }
 
 /* Of several that find a stale socket at the same time, one listens and the others say that they do
@@ -718,10 +834,13 @@ main(int argc, char **argv)
 		SERVED(test_one_client),
 		SERVED(test_session_dies),
 		SERVED(test_session_hangs),
+		SERVED(test_files_unread),
 		SERVED(test_slow_reader),
 		SERVED(test_stuck_at_the_end),
 		SERVED(test_hangup_signal),
 		cmocka_unit_test_teardown(test_closed_stderr, teardown_server),
+		cmocka_unit_test_teardown(test_no_stderr, teardown_server),
+		cmocka_unit_test_teardown(test_full_stderr, teardown_server),
 		cmocka_unit_test_teardown(test_started_at_once, teardown_server),
 		SERVED(test_doorbell_kept),
 		SERVED(test_idle),
