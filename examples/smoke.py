@@ -217,6 +217,17 @@ def cyclic_player(program):
     with open("sound", "rb") as sound, open("heard", "rb") as heard:
         played, got = sound.read(), heard.read()
     assert got[: len(played)] == played and not any(got[len(played) :])
+    # What is played is not what is replaced, and nothing is before there is something to put there.
+    run(program, "-i", "sound", "-o", "sound", status=1, says="same file")
+    run(program, "-o", "heard", "-x", "bad", status=2, says="takes a number")
+    run(program, "-x", "50", "-t", "30", "-o", "heard", status=1, says="not be written", limit=4 << 20)
+    assert os.path.getsize("sound") == len(played)
+    with open("heard", "rb") as heard:
+        assert heard.read() == got
+    assert set(os.listdir()) == {"sound", "heard"}, os.listdir()
+    run(program, "-i", ".", status=1, says="is a directory")
+    run(program, "-x", "8", "-t", "1", "-o", "/dev/full", status=1, says="could not be written")
+    run(program, "-x", "8", "-t", "1", "-o", "/dev/null", says="heard as played")
     output = run(program, "-s", "300", status=1, says="not heard as played")
     assert " 0 underruns" not in output
     run(program, "-x", "0", status=2, says="takes a number")
