@@ -85,6 +85,17 @@ def dma_cp(program):
     assert not os.path.exists("to2")
     if os.path.exists("/dev/full"):
         run(program, "from", "/dev/full", status=1, says="is not a file")
+    # A pipe is read once: that is said, and Ctrl-C ends the wait for it.
+    os.mkfifo("pipe")
+    with subprocess.Popen(["sh", "-c", "cat from >pipe"]):
+        output = run(program, "-q", "pipe", "to", says="bytes copied and not verified")
+    assert "and verified" not in output and same("from", "to")
+    interrupt(program, "-q", "pipe", "to", says="Interrupted")
+    with subprocess.Popen(["sh", "-c", "exec sleep 100 >pipe"]) as writer:
+        interrupt(program, "-q", "pipe", "to", says="interrupted, to is as it was")
+        writer.kill()
+    assert same("from", "to")
+    os.unlink("pipe")
     # What is there stays when the copy does not come to its end, and so do a link and rights.
     with open("kept", "w", encoding="ascii") as file:
         file.write("precious")

@@ -108,7 +108,8 @@ fail(int status, const char *end, const char *format, va_list args)
 	vfprintf(stderr, format, args);
 	fprintf(stderr, "%s\n", end);
 	clean_up();
-	exit(status);
+	/* What Ctrl-C has broken off has not failed by itself. */
+	exit(example_stop != 0 ? 128 + example_stop : status);
 }
 
 void
