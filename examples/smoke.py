@@ -108,6 +108,14 @@ def dma_cp(program):
     run(program, "-q", "from", "link")
     assert os.path.islink("link") and same("from", "kept")
     assert os.stat("kept").st_mode & 0o777 == 0o640
+    # What is protected stays as well, which root does not notice; and no link becomes a file.
+    if os.geteuid() != 0:
+        os.chmod("kept", 0o440)
+        run(program, "from", "kept", status=1, says="cannot write kept: Permission denied")
+    os.symlink("nowhere", "dangling")
+    run(program, "from", "dangling", status=1, says="a link to nothing")
+    assert os.path.islink("dangling")
+    os.unlink("dangling")
     assert set(os.listdir()) == {"from", "to", "kept", "link"}
 
 
