@@ -85,6 +85,17 @@ def dma_cp(program):
     assert not os.path.exists("to2")
     if os.path.exists("/dev/full"):
         run(program, "from", "/dev/full", status=1, says="is not a file")
+    # A pipe is read once: that is said, and Ctrl-C ends the wait for it.
+    os.mkfifo("pipe")
+    with subprocess.Popen(["sh", "-c", "cat from >pipe"]):
+        output = run(program, "-q", "pipe", "to", says="bytes copied and not verified")
+    assert "and verified" not in output and same("from", "to")
+    interrupt(program, "-q", "pipe", "to", says="Interrupted")
+    with subprocess.Popen(["sh", "-c", "exec sleep 100 >pipe"]) as writer:
+        interrupt(program, "-q", "pipe", "to", says="interrupted, to is as it was")
+        writer.kill()
+    assert same("from", "to")
+    os.unlink("pipe")
     # What is there stays when the copy does not come to its end, and so do a link and rights.
     with open("kept", "w", encoding="ascii") as file:
         file.write("precious")
@@ -97,6 +108,14 @@ def dma_cp(program):
     run(program, "-q", "from", "link")
     assert os.path.islink("link") and same("from", "kept")
     assert os.stat("kept").st_mode & 0o777 == 0o640
+    # What is protected stays as well, which root does not notice; and no link becomes a file.
+    if os.geteuid() != 0:
+        os.chmod("kept", 0o440)
+        run(program, "from", "kept", status=1, says="cannot write kept: Permission denied")
+    os.symlink("nowhere", "dangling")
+    run(program, "from", "dangling", status=1, says="a link to nothing")
+    assert os.path.islink("dangling")
+    os.unlink("dangling")
     assert set(os.listdir()) == {"from", "to", "kept", "link"}
 
 
@@ -217,6 +236,17 @@ def cyclic_player(program):
     with open("sound", "rb") as sound, open("heard", "rb") as heard:
         played, got = sound.read(), heard.read()
     assert got[: len(played)] == played and not any(got[len(played) :])
+    # What is played is not what is replaced, and nothing is before there is something to put there.
+    run(program, "-i", "sound", "-o", "sound", status=1, says="same file")
+    run(program, "-o", "heard", "-x", "bad", status=2, says="takes a number")
+    run(program, "-x", "50", "-t", "30", "-o", "heard", status=1, says="not be written", limit=4 << 20)
+    assert os.path.getsize("sound") == len(played)
+    with open("heard", "rb") as heard:
+        assert heard.read() == got
+    assert set(os.listdir()) == {"sound", "heard"}, os.listdir()
+    run(program, "-i", ".", status=1, says="is a directory")
+    run(program, "-x", "8", "-t", "1", "-o", "/dev/full", status=1, says="could not be written")
+    run(program, "-x", "8", "-t", "1", "-o", "/dev/null", says="heard as played")
     output = run(program, "-s", "300", status=1, says="not heard as played")
     assert " 0 underruns" not in output
     run(program, "-x", "0", status=2, says="takes a number")

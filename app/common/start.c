@@ -147,9 +147,12 @@ choose_arguments(char *program, const char *const *devices, unsigned int nb_devi
 	unsigned int i;
 
 	add("%s", program);
-	add("%s", "--in-memory");
 	add("%s", "--log-level=error");
-	if (!have_hugepages()) {
+	/* EAL does not take --in-memory beside --no-huge. Neither leaves files that others would find. */
+	if (have_hugepages()) {
+		add("%s", "--in-memory");
+	} else {
+		add("%s", "--no-shconf");
 		add("%s", "--no-huge");
 		add("%s", "-m512");
 	}

@@ -10,15 +10,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <rte_string_fns.h>
 
 #include "bench.h"
 #include "workers.h"
 
-#define SIZES       "64,256,1K,4K,16K,64K"
-#define SIZE_MAX_OP (16 * 1024 * 1024)
-#define TOLERANCE   10 /* percent */
+#define SIZES     "64,256,1K,4K,16K,64K"
+#define TOLERANCE 10 /* percent */
 
 int
 bench_compare(const struct bench_figure *a, const struct bench_figure *b)
@@ -133,6 +134,19 @@ show_verdict(const struct bench *b)
 	out_line();
 }
 
+/* The capture whose packets give the sizes, "pcap:FILE"; NULL: they are a list. */
+static const char *
+capture_of(const union word *sizes, char path[SHELL_WORD_SIZE])
+{
+	const size_t len = strlen("pcap:");
+
+	if (sizes->text.len <= len || strncmp(sizes->text.start, "pcap:", len) != 0)
+		return NULL;
+	strlcpy(path, sizes->text.start + len,
+		RTE_MIN(sizes->text.len - len + 1, (size_t)SHELL_WORD_SIZE));
+	return path;
+}
+
 static int
 parse_sizes(struct bench *b, const struct args *a)
 {
@@ -147,15 +161,12 @@ parse_sizes(struct bench *b, const struct args *a)
 	if (w == NULL && b->nb_sizes > 0)
 		return 0; /* those of the file to check against */
 	b->nb_sizes = 0;
-	if (len > strlen("pcap:") && strncmp(list, "pcap:", strlen("pcap:")) == 0) {
-		strlcpy(path, list + strlen("pcap:"), RTE_MIN(len - strlen("pcap:") + 1,
-			sizeof(path)));
+	if (w != NULL && capture_of(w, path) != NULL)
 		return bench_packets(b, path);
-	}
 	while (list_next(&list, &len, word, sizeof(word))) {
-		if (parse_size(word, &size) != 0 || size == 0 || size > SIZE_MAX_OP)
+		if (parse_size(word, &size) != 0 || size == 0 || size > BENCH_SIZE_MAX)
 			return shell_error(-EINVAL, "bad word '%s' for 'sizes': expected sizes of 1 to "
-				"%uM", word, SIZE_MAX_OP >> 20);
+				"%uM", word, BENCH_SIZE_MAX >> 20);
 		if (b->nb_sizes == BENCH_SIZES)
 			return shell_error(-E2BIG, "more than %u sizes", BENCH_SIZES);
 		/* In order: verdict and plot want it. */
@@ -365,23 +376,61 @@ parse_loads(struct bench *b, const struct args *a)
 	return 0;
 }
 
-/* Before time is spent on what has no place. */
+/* Two names of one file. Devices take what comes twice. */
+static bool
+same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+	const bool x_there = stat(a, &x) == 0, y_there = stat(b, &y) == 0;
+
+	if (!x_there || !y_there)
+		return strcmp(a, b) == 0;
+	return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int
+bench_can_write(const char *path)
+{
+	struct stat st;
+	const bool there = lstat(path, &st) == 0;
+	FILE *f = fopen(path, "a");
+
+	if (f == NULL)
+		return shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
+	fclose(f);
+	/* There may never be figures for it. */
+	if (!there)
+		unlink(path);
+	return 0;
+}
+
+/*
+ * Before time is spent on what has no place. A file that were written twice would lose the first,
+ * and what is to be checked would be the new figures, beside which they are never slower.
+ */
 static int
 check_files(const struct args *a)
 {
-	static const char *const names[] = { "csv", "save", "report" };
-	const char *path = option_str(a, "plot", NULL);
-	unsigned int i;
-	FILE *f;
-	int ret = path == NULL ? 0 : plot_check(path);
+	static const char *const names[] = { "csv", "save", "report", "plot", "check", "sizes" };
+	const union word *sizes = option(a, "sizes");
+	const char *path[RTE_DIM(names)];
+	char capture[SHELL_WORD_SIZE];
+	unsigned int i, j;
+	int ret = 0;
 
 	for (i = 0; i < RTE_DIM(names) && ret == 0; i++) {
-		path = option_str(a, names[i], NULL);
-		f = path == NULL ? NULL : fopen(path, "a");
-		if (f != NULL)
-			fclose(f);
-		else if (path != NULL)
-			ret = shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
+		path[i] = strcmp(names[i], "sizes") != 0 ? option_str(a, names[i], NULL) :
+			sizes != NULL ? capture_of(sizes, capture) : NULL;
+		if (path[i] == NULL)
+			continue;
+		if (strcmp(names[i], "plot") == 0)
+			ret = plot_check(path[i]);
+		else if (strcmp(names[i], "check") != 0 && strcmp(names[i], "sizes") != 0)
+			ret = bench_can_write(path[i]);
+		for (j = 0; j < i && ret == 0; j++)
+			if (path[j] != NULL && same_file(path[i], path[j]))
+				ret = shell_error(-EINVAL, "'%s' is for '%s' already: give '%s' "
+					"another file", path[i], names[j], names[i]);
 	}
 	return ret;
 }
@@ -504,7 +553,9 @@ cmd_bench(const struct args *a)
 		show_loads(b);
 		show_verdict(b);
 		bench_watch_end(b);
-		ret = make_files(b, a);
+		/* Some of the sizes do not replace a file that has them all. */
+		if (!shell.interrupted)
+			ret = make_files(b, a);
 	}
 	give_devices_back(b);
 	bench_free(b);

@@ -15,6 +15,7 @@
 #include "pump.h"
 
 #define BENCH_SIZES  32
+#define BENCH_SIZE_MAX (16 * 1024 * 1024) /* bytes of an operation */
 #define BENCH_LANES  64
 #define BENCH_LOADS  16
 #define BENCH_ROUNDS 5
@@ -102,6 +103,8 @@ int bench_check(const struct bench *b, const char *path, uint64_t tolerance);
 int bench_packets(struct bench *b, const char *path);
 
 /** Whether a plot can be made there; an error after a message. */
+/* A file that is not there yet is not made by it. */
+int bench_can_write(const char *path);
 int plot_check(const char *path);
 int plot(const struct bench *b, const char *path);
 /** The plot as SVG, malloc'ed; NULL when there is no gnuplot. */

@@ -131,21 +131,34 @@ int
 bench_load_settings(struct bench *b, const char *path)
 {
 	unsigned long long ring = 0, batch = 0, depth = 0, sg = 0, memory = 0, size;
+	struct bench_figure x;
 	char line[512];
+	int ret = 0;
 	FILE *f = open_saved(path);
 
 	if (f == NULL)
 		return -EINVAL;
-	while (fgets(line, sizeof(line), f) != NULL) {
+	while (ret == 0 && fgets(line, sizeof(line), f) != NULL) {
 		sscanf(line, "# ring: %llu", &ring);
 		sscanf(line, "# batch: %llu", &batch);
 		sscanf(line, "# depth: %llu", &depth);
 		sscanf(line, "# sg: %llu", &sg);
 		sscanf(line, "# memory: %llu", &memory);
-		if (sscanf(line, "%llu,", &size) == 1 && b->nb_sizes < BENCH_SIZES)
+		if (line[0] == '#' || line[0] == '\n' || strncmp(line, "size,", 5) == 0)
+			continue;
+		/* A row that was cut off would be one that is not checked. */
+		if (sscanf(line, "%llu,%*f,%lf,%lf,%lf,", &size, &x.median, &x.low, &x.high) != 4 ||
+				size == 0 || size > BENCH_SIZE_MAX || !(x.low >= 0) ||
+				!(x.median >= x.low) || !(x.high >= x.median) ||
+				strchr(line, '\n') == NULL || b->nb_sizes == BENCH_SIZES)
+			ret = shell_error(-EINVAL, "'%s' holds no figures of a size in '%.*s'", path,
+				(int)strcspn(line, "\n"), line);
+		else
 			b->size[b->nb_sizes++] = size;
 	}
 	fclose(f);
+	if (ret != 0)
+		return ret;
 	if (b->nb_sizes == 0)
 		return shell_error(-EINVAL, "'%s' holds no figures", path);
 	b->ring = ring;

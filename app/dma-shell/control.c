@@ -129,6 +129,9 @@ shell_run_stream(FILE *f, const char *name)
 			shell_error(ret, "%s:%u: stopped here", name, number);
 	}
 	free(line);
+	/* A folder can be opened, and then not be read: that is no script without commands. */
+	if (ret == 0 && ferror(f) && !shell.interrupted)
+		ret = shell_error(-EIO, "cannot read '%s' to its end", name);
 	return ret != 0 ? ret : shell.interrupted ? -EINTR : 0;
 }
 

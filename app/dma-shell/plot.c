@@ -35,19 +35,13 @@ gnuplot_is_there(void)
 int
 plot_check(const char *path)
 {
-	FILE *f;
-
 	if (terminal_of(path) == NULL)
 		return shell_error(-EINVAL, "bad word '%s': expected a file name that ends in .png "
 			"or .svg", path);
 	if (!gnuplot_is_there())
 		return shell_error(-ENOENT,
 			"there is no gnuplot to plot with: apt-get install gnuplot-nox");
-	f = fopen(path, "a");
-	if (f == NULL)
-		return shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
-	fclose(f);
-	return 0;
+	return bench_can_write(path);
 }
 
 /* In gnuplot's single quotes only a single quote is special. */

@@ -5,6 +5,7 @@
 #include "example.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,7 +109,8 @@ fail(int status, const char *end, const char *format, va_list args)
 	vfprintf(stderr, format, args);
 	fprintf(stderr, "%s\n", end);
 	clean_up();
-	exit(status);
+	/* What Ctrl-C has broken off has not failed by itself. */
+	exit(example_stop != 0 ? 128 + example_stop : status);
 }
 
 void
@@ -172,6 +174,9 @@ example_file(const char *path, const struct stat *in)
 	int fd;
 
 	umask(mask);
+	/* The file would take the place of the link. */
+	if (!there && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		example_fail("cannot create %s: it is a link to nothing", path);
 	if (!there)
 		snprintf(file_path, sizeof(file_path), "%s", path);
 	if (there && stat(file_path, &st) == 0) {
@@ -179,6 +184,9 @@ example_file(const char *path, const struct stat *in)
 			example_fail("source and destination are the same file");
 		if (!S_ISREG(st.st_mode))
 			example_fail("%s is there and is not a file", path);
+		/* The folder may allow to replace what its owner has protected. */
+		if (faccessat(AT_FDCWD, file_path, W_OK, AT_EACCESS) < 0)
+			example_fail("cannot write %s: %s", path, strerror(errno));
 		mode = st.st_mode & 07777;
 	}
 	if (snprintf(file_name, sizeof(file_name), "%s.XXXXXX", file_path) >=

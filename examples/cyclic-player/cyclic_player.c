@@ -9,6 +9,7 @@
  * it hears; without an underrun that is what was played.
  */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ static const char usage[] =
 	"Plays sound, 48000 Hz, two channels of 16 bits, to a simulated codec, and says whether it\n"
 	"heard all of it, which is also the exit status.\n"
 	"  -i FILE     raw samples to play (default: a tone)\n"
-	"  -o FILE     write what the codec hears\n"
+	"  -o FILE     write what the codec hears; a file that is there is replaced when it has heard it\n"
 	"  -t SECONDS  length of the tone (default 2)\n"
 	"  -x SPEED    times as fast (default 1)\n"
 	"  -s MS       pause filling once for so long; more than the 80 ms of the ring: underruns\n";
@@ -132,13 +133,42 @@ play(struct ce_adapter *adapter, struct ce_cyclic *cyclic, struct sound *sound, 
 }
 
 static FILE *
-open_or_fail(const char *path, const char *mode)
+in_open(const char *path, struct stat *st)
 {
-	FILE *f = fopen(path, mode);
+	FILE *f = fopen(path, "rb");
 
-	if (f == NULL)
-		example_fail("cannot open %s", path);
+	if (f == NULL || fstat(fileno(f), st) < 0)
+		example_fail("cannot open %s: %s", path, strerror(errno));
+	/* Can be opened, and then not be read. */
+	if (S_ISDIR(st->st_mode))
+		example_fail("%s is a directory", path);
 	return f;
+}
+
+/* What is there may be what is played: it stays until the end. Pipes and devices take it at once. */
+static FILE *
+out_open(const char *path, const struct stat *in, bool *whole)
+{
+	struct stat st;
+	FILE *f;
+
+	*whole = stat(path, &st) < 0 || S_ISREG(st.st_mode);
+	f = *whole ? fdopen(example_file(path, in), "wb") : fopen(path, "wb");
+	if (f == NULL)
+		example_fail("cannot open %s: %s", path, strerror(errno));
+	return f;
+}
+
+static void
+out_close(FILE *f, bool whole)
+{
+	/* Of what was not written, the last part says nothing. */
+	const bool bad = ferror(f);
+
+	if (fclose(f) != 0 || bad)
+		example_fail("what the codec heard could not be written");
+	if (whole)
+		example_file_keep();
 }
 
 int
@@ -151,16 +181,18 @@ main(int argc, char **argv)
 	struct ce_adapter *adapter;
 	struct ce_cyclic *cyclic;
 	struct codec codec = {.end = UINT64_MAX};
+	const char *in_path = NULL, *out_path = NULL;
+	struct stat in = {.st_mode = 0666};
 	double speed = 1, pause = 0;
-	bool heard;
+	bool heard, whole = false;
 	int opt;
 
 	example_begin(&argc, &argv, usage);
 	while ((opt = getopt(argc, argv, "i:o:t:x:s:")) != -1) {
 		if (opt == 'i')
-			sound.in = open_or_fail(optarg, "rb");
+			in_path = optarg;
 		else if (opt == 'o')
-			codec.out = open_or_fail(optarg, "wb");
+			out_path = optarg;
 		else if (opt == 't')
 			sound.frames = example_number(optarg, opt, 1E-3, 1E6) * RATE;
 		else if (opt == 'x')
@@ -172,7 +204,11 @@ main(int argc, char **argv)
 	}
 	if (optind != argc)
 		example_misuse("%s: there is no such argument", argv[optind]);
+	if (in_path != NULL)
+		sound.in = in_open(in_path, &in);
 	adapter = example_adapter(NULL);
+	if (out_path != NULL)
+		codec.out = out_open(out_path, &in, &whole);
 	ring = ce_common_buffer_alloc(adapter, PERIOD * PERIODS);
 	window = ce_common_buffer_alloc(adapter, PERIOD);
 	if (ring == NULL || window == NULL)
@@ -195,10 +231,12 @@ main(int argc, char **argv)
 	ce_common_buffer_free(ring);
 	ce_common_buffer_free(window);
 	ce_adapter_put(adapter);
-	if (codec.out != NULL && fclose(codec.out) != 0)
-		example_fail("what the codec heard could not be written");
 	if (codec.status != 0)
 		example_fail("the device failed: %s", rte_strerror(-codec.status));
+	if (sound.in != NULL && ferror(sound.in) && !example_stop)
+		example_fail("cannot read %s", in_path);
+	if (codec.out != NULL)
+		out_close(codec.out, whole);
 	heard = codec.sum == sound.sum && codec.heard == sound.bytes;
 	printf("%.2f s played, %" PRIu64 " periods, %" PRIu64 " underruns, %" PRIu64 " late, %s\n",
 		(double)codec.heard / FRAME / RATE, stats.periods, stats.underruns, stats.late,

@@ -113,6 +113,41 @@ out=$("$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 check high.csv seconds 0.1 toleran
 	fail "slower figures are no failure"
 expect_output "slower than 'high.csv' by more than 50 % at 3 of 3 sizes" "$out"
 expect_output "not as then: batch was 16" "$out"
+
+# A file that is given twice is not written: neither the figures to check against nor a capture.
+cp high.csv before.csv
+ln -s high.csv link.csv
+for words in "check high.csv save high.csv" "check high.csv csv ./link.csv" "save x csv x" \
+	"sizes pcap:two.pcap save two.pcap"; do
+	out=$("$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 $words seconds 0.1" 2>&1) && fail "$words"
+	expect_output "already: give '(csv|save|check|sizes)' another file" "$out"
+done
+cmp high.csv before.csv
+[ "$(stat -c %s two.pcap)" -eq 64 ] || fail "the capture is another one now"
+
+# Ctrl-C leaves what is there, and nothing where there was nothing.
+"$DMA_SHELL" "${EAL[@]}" -- -c \
+	"bench 0 sizes 64,1K,4K seconds 3 save high.csv report new.html" >out 2>&1 &
+pid=$!
+for ((i = 0; i < 600; i++)); do
+	! grep -q "^ *64 " out || break
+	sleep 0.1
+done
+kill -INT $pid
+status=0
+wait $pid || status=$?
+[ $status -eq 130 ] || fail "an interrupted bench ends with status $status: $(cat out)"
+cmp high.csv before.csv
+[ ! -e new.html ] || fail "a report of an interrupted bench"
+
+# Figures that cannot be: sizes that are none, and a row that is not whole.
+for row in 0,1,1,1,1,1 99999999999999,1,1,1,1,1 -5,1,1,1,1,1 64,1,nan,nan,nan,1 4096,1; do
+	{ sed '/^[0-9]/d' base.csv; echo "$row"; } >wrong.csv
+	status=0
+	out=$("$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 check wrong.csv" 2>&1) || status=$?
+	[ $status -eq 1 ] || fail "check of $row ends with status $status"
+	expect_output "holds no figures of a size in '$row'" "$out"
+done
 for name in bench.csv nosuch; do
 	"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 check $name" >/dev/null 2>&1 && fail "check $name"
 done

@@ -90,6 +90,9 @@ refused "nested more than 8" "repeat 1 \"script $SHELL_DIR/loop.dma\""
 refused "the ring of device 0 is full" \
 	"$AB; set device 0 ring 32; start device 0; repeat 33 \"copy 0 a b\""
 
+# A folder is no script without commands.
+refused "cannot read '.' to its end" "script ."
+
 # Where a script stopped.
 printf 'show devices\n# a comment\nshow nothing\nshow lcores\n' >"$RUN_DIR/s.dma"
 out=$("$DMA_SHELL" "${EAL[@]}" -- -f "$RUN_DIR/s.dma" 2>&1) && fail "a wrong script succeeds"
