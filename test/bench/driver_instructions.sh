@@ -6,24 +6,14 @@
 # machine.
 
 set -euo pipefail
+# shellcheck source=test/bench/callgrind.sh
+. "$(dirname "$0")/callgrind.sh"
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
 	echo "usage: $0 BUILD/test/bench/driver_bench" >&2
 	exit 1
 fi
-command -v valgrind >/dev/null || {
-	echo "error: no valgrind: install the package of that name" >&2
-	exit 77
-}
-
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-RUNTIME_DIRECTORY=$dir valgrind --tool=callgrind --collect-atstart=no \
-	--callgrind-out-file="$dir/out" "$1" \
-	--no-huge -m 64 --no-shconf --no-pci --no-telemetry --lcores=0 >"$dir/log" 2>&1 || {
-	cat "$dir/log" >&2
-	exit 1
-}
+run_callgrind "$1"
 
 # Each dump names what it is of: KIND/PHASE/OPERATIONS.
 awk '

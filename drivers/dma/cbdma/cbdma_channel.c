@@ -375,7 +375,7 @@ lose(struct cbdma_dev *dev, const struct cbdma_bus *bus, const char *why)
 			CBDMA_LOG(ERR, dev->name, "%s, and it cannot be stopped: what is"
 				" outstanding stays so until it can be", why);
 		dev->trouble = CBDMA_TROUBLE_LOSING;
-		dev->next_look = rte_get_tsc_cycles() + rte_get_tsc_hz() / 1000000 * LOSE_AGAIN_US;
+		dev->next_look = rte_get_tsc_cycles() + cbdma_us(LOSE_AGAIN_US);
 		return;
 	}
 	dev->rung = dev->head; /* those that the device was not told of fail as well */
@@ -391,7 +391,7 @@ static void
 no_answer(struct cbdma_dev *dev)
 {
 	dev->no_answer = true;
-	dev->next_look = rte_get_tsc_cycles() + rte_get_tsc_hz() / 1000000 * NO_ANSWER_US;
+	dev->next_look = rte_get_tsc_cycles() + cbdma_us(NO_ANSWER_US);
 }
 
 /* Tell the channel once more of what it has been told of. */
@@ -496,7 +496,7 @@ cbdma_channel_wake(struct cbdma_dev *dev)
 
 	if (port != NULL && port->bus.wake != NULL)
 		port->bus.wake(port->bus.opaque);
-	dev->next_look = dev->idle_since + rte_get_tsc_hz() / 1000000 * CHECK_US;
+	dev->next_look = dev->idle_since + cbdma_us(CHECK_US);
 }
 
 /** Operations are outstanding, and polls have found nothing for long, or somebody saw something. */
@@ -508,7 +508,7 @@ cbdma_channel_check(struct cbdma_dev *dev)
 	struct access a;
 	uint64_t chansts;
 
-	dev->next_look = now + rte_get_tsc_hz() / 1000000 * CHECK_US;
+	dev->next_look = now + cbdma_us(CHECK_US);
 	if (dev->idle_since == 0)
 		dev->idle_since = now;
 	if (port == NULL)

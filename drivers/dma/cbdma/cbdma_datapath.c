@@ -427,7 +427,7 @@ see_to_channel(struct cbdma_dev *dev)
 		cbdma_channel_check(dev);
 	} else if (dev->idle_since == 0) {
 		dev->idle_since = now;
-		dev->next_look = now + rte_get_tsc_hz() / 1000000 * WAKE_US;
+		dev->next_look = now + cbdma_us(WAKE_US);
 		dev->woken = false;
 	} else if (now >= dev->next_look) {
 		if (!dev->woken)

@@ -13,6 +13,7 @@
 #include <dev_driver.h>
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
+#include <rte_cycles.h>
 #include <rte_dmadev.h>
 #include <rte_dmadev_pmd.h>
 #include <rte_log.h>
@@ -232,6 +233,13 @@ static inline bool
 cbdma_is_gone(uint64_t chansts)
 {
 	return chansts == UINT64_MAX;
+}
+
+/** Microseconds in cycles of the TSC. */
+static inline uint64_t
+cbdma_us(uint64_t us)
+{
+	return rte_get_tsc_hz() / 1000000 * us;
 }
 
 /** To be called when tail or capacity has changed. */
