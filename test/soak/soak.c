@@ -32,7 +32,7 @@
 
 static struct {
 	uint64_t ops, seed;
-	unsigned int seconds;
+	unsigned int seconds, ring; /* 0: of all sizes */
 	/* One that is there, not a model made here. No faults then: hardware has none to inject, and
 	 * what is no memory for a model may be somebody's on it.
 	 */
@@ -87,6 +87,8 @@ start(void)
 	int ret;
 
 	vchan.nb_desc = chance(4) ? 256u << soak_random(8) : 256 + soak_random(2000);
+	if (option.ring != 0)
+		vchan.nb_desc = option.ring;
 	ret = rte_dma_configure(dev_id, &conf);
 	if (ret == 0)
 		ret = rte_dma_vchan_setup(dev_id, 0, &vchan);
@@ -452,11 +454,12 @@ static void
 usage(const char *name)
 {
 	printf("usage: %s [EAL arguments] -- [--seconds S] [--ops N] [--seed N] [--step]\n"
-	       "       [--device NAME]\n"
+	       "       [--ring N] [--device NAME]\n"
 	       "  --seconds S  stop after S seconds (without this and --ops: 60)\n"
 	       "  --ops N      stop after N operations\n"
 	       "  --seed N     what random numbers start from; with --step the run replays exactly\n"
 	       "  --step       run the device in this thread, not in an engine's\n"
+	       "  --ring N     descriptors of each ring (without this: all sizes)\n"
 	       "  --device NAME  a DMA device that EAL found, and no faults (without this: models)\n",
 	       name);
 }
@@ -466,7 +469,8 @@ parse(int argc, char **argv)
 {
 	static const struct option options[] = {{"seconds", required_argument, NULL, 's'},
 		{"ops", required_argument, NULL, 'o'}, {"seed", required_argument, NULL, 'r'},
-		{"step", no_argument, NULL, 't'}, {"device", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
+		{"step", no_argument, NULL, 't'}, {"ring", required_argument, NULL, 'n'},
+		{"device", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	optind = 1;
@@ -483,6 +487,9 @@ parse(int argc, char **argv)
 			break;
 		case 't':
 			option.step = true;
+			break;
+		case 'n':
+			option.ring = strtoul(optarg, NULL, 0);
 			break;
 		case 'd':
 			option.device = optarg;

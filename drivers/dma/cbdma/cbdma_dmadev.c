@@ -128,7 +128,7 @@ free_ring(struct cbdma_dev *dev)
 	dev->ops = NULL;
 }
 
-/* Memory that device and CPU reach. */
+/* Memory that device and CPU reach, in one piece for both. */
 static const struct rte_memzone *
 alloc_dma(const struct cbdma_dev *dev, const char *what, size_t size)
 {
@@ -137,10 +137,16 @@ alloc_dma(const struct cbdma_dev *dev, const char *what, size_t size)
 	const struct rte_memzone *mz;
 
 	snprintf(name, sizeof(name), "cbdma_%s_%u", what, made++);
-	/* Aligned to its size, a ring lies within one hugepage of 2 MB, which is in one piece even
-	 * where IOVAs are physical addresses.
+	/* Aligned to its size, it lies within one page, if that is as large, and needs no neighbour.
+	 * With RTE_MEMZONE_IOVA_CONTIG, EAL would want some for what it adds to 2 MB: where IOVAs
+	 * are physical addresses, pages of 2 MB need not have any after a while.
 	 */
-	mz = rte_memzone_reserve_aligned(name, size, dev->numa_node, RTE_MEMZONE_IOVA_CONTIG, size);
+	mz = rte_memzone_reserve_aligned(name, size, dev->numa_node, 0, size);
+	if (mz != NULL && rte_eal_iova_mode() == RTE_IOVA_PA && mz->hugepage_sz < size) {
+		rte_memzone_free(mz);
+		mz = rte_memzone_reserve_aligned(name, size, dev->numa_node,
+			RTE_MEMZONE_IOVA_CONTIG, size);
+	}
 	if (mz == NULL)
 		CBDMA_LOG(ERR, dev->name, "no %zu bytes of contiguous DMA memory for its %s: %s",
 			size, what, rte_strerror(rte_errno));
