@@ -64,7 +64,8 @@ suite()
 	say "$name"
 	rm -f "$dir/meson-logs/testlog.json"
 	# gcc 12's TSan cannot have as much address space randomisation as newer kernels do
-	run timeout -k 10 $((2 * LIMIT)) setarch -R meson test -C "$dir" --no-rebuild "$@" \
+	run timeout -k 10 $((2 * LIMIT)) setarch -R meson test -C "$dir" --no-rebuild \
+		--timeout-multiplier 5 "$@" \
 		</dev/null >"$log" 2>&1 || true
 	while read -r line; do
 		case $line in
@@ -245,10 +246,9 @@ suite "lib/copyengine" gcc --suite copyengine:copyengine
 suite "dma-shell" gcc --suite shell
 suite "examples" gcc --suite examples
 check "build: ASan, UBSan" sanitized_build asan address,undefined
-suite "unit tests: ASan, UBSan" asan --suite unit --suite driver --suite copyengine:copyengine \
-	--timeout-multiplier 5
+suite "unit tests: ASan, UBSan" asan --suite unit --suite driver --suite copyengine:copyengine
 check "build: TSan" sanitized_build tsan thread
-suite "unit tests: TSan" tsan --suite unit --suite driver --timeout-multiplier 5
+suite "unit tests: TSan" tsan --suite unit --suite driver
 check "instructions of the data path" test/bench/driver_instructions.sh \
 	build/gcc/test/bench/driver_bench
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
