@@ -42,11 +42,11 @@ copy(struct drv *d, unsigned int i)
 			RTE_DMA_OP_FLAG_SUBMIT);
 }
 
-/* Poll until something comes, or for so long that a device that is gone has been noticed. */
+/* Poll until something comes. */
 static uint16_t
 poll_long(struct drv *d, enum rte_dma_status_code *status)
 {
-	const uint64_t end = rte_get_timer_cycles() + rte_get_timer_hz() / 100;
+	const uint64_t end = rte_get_timer_cycles() + rte_get_timer_hz() / 1000 * BOUND_MS;
 	uint16_t n = 0, idx;
 
 	while (n == 0 && rte_get_timer_cycles() < end)
