@@ -177,6 +177,7 @@ struct cbdma_port {
 	struct cbdma_dev *dev;
 	struct cbdma_bus bus;
 	unsigned int users; /**< cbdma_port_get() without cbdma_port_put() */
+	bool leaving;	    /**< cbdma_port_remove() waits for the last of them */
 	int16_t dev_id;
 	char name[RTE_DEV_NAME_MAX_LEN];
 };
