@@ -40,8 +40,8 @@ print_help(const char *name)
 	       "                   stall[:at=N], vanish[:at=N] or reset; C is one of src, dst,\n"
 	       "                   next, align, read, write, op, length, completion\n"
 	       "  --cpu N          pin the threads that run the devices to CPU N\n"
-	       "  --idle HOW       what such a thread does without work: spin, yield (the CPU to\n"
-	       "                   others) or sleep; default sleep\n"
+	       "  --idle HOW       what such a thread does without work: spin or sleep; default\n"
+	       "                   sleep\n"
 	       "  --latency US     microseconds from doorbell to start, 0 to 100000; default 0.\n"
 	       "                   Drivers in emulated guests may need 200\n"
 	       "  --max-memory N   bytes that a client may share, with K, M, G or T; default 1T\n"
@@ -90,7 +90,7 @@ static int
 parse_idle(const char *value, enum dm_idle *idle)
 {
 	static const char *const name[] = {
-		[DM_IDLE_SPIN] = "spin", [DM_IDLE_YIELD] = "yield", [DM_IDLE_SLEEP] = "sleep"};
+		[DM_IDLE_SPIN] = "spin", [DM_IDLE_SLEEP] = "sleep"};
 	unsigned int i;
 
 	for (i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
@@ -99,7 +99,7 @@ parse_idle(const char *value, enum dm_idle *idle)
 			return 0;
 		}
 	}
-	return bad_option("--idle", value, "takes spin, yield or sleep");
+	return bad_option("--idle", value, "takes spin or sleep");
 }
 
 /* The function that a --socket or a --device belongs to: the one that lacks it, or a new one. */

@@ -244,10 +244,6 @@ engine_idle(struct dm_engine *engine, struct idling *idling)
 	}
 	if (worth_spinning(idling, now))
 		return;
-	if (idle == DM_IDLE_YIELD) {
-		sched_yield();
-		return;
-	}
 	idling->slept = true;
 	if (engine_sleep(engine, time_to_sleep(idling, now)))
 		idling_ends(idling);

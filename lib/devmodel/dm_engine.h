@@ -26,12 +26,6 @@ enum dm_idle {
 	DM_IDLE_SPIN,
 
 	/**
-	 * Polls without a sleep, but after some 100 us it gives the CPU to others now and then. When
-	 * they take it, it comes back after a time slice, which is milliseconds.
-	 */
-	DM_IDLE_YIELD,
-
-	/**
 	 * Polls on for some 100 us, or less where it shares its CPU, then sleeps between two polls: for
 	 * an eighth of the time that it has been without work, at most DM_ENGINE_SLEEP_MAX_US. An
 	 * access to a register of one of its devices wakes it at once, and so does dm_engine_wake().

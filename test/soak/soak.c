@@ -106,7 +106,7 @@ static void
 create(void)
 {
 	static const uint8_t xfercap[] = {12, 14, 16, 20};
-	static const char *const idle[] = {"spin", "yield", "sleep"};
+	static const char *const idle[] = {"spin", "sleep"};
 	const unsigned int cap = xfercap[soak_random(RTE_DIM(xfercap))];
 	char args[64];
 	int ret;

@@ -304,7 +304,7 @@ test_thread_any(void **state)
 	CPU_ZERO(&one);
 	CPU_SET(some_cpu(), &one);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_YIELD, &engine), 0);
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
 	await_threads("dm-engine/any", &facts, 1);
 	assert_true(CPU_COUNT(&facts.cpus) >= CPU_COUNT(&all));
 	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
@@ -321,7 +321,7 @@ test_shared(void **state)
 	(void)state;
 	snprintf(name, sizeof(name), "dm-engine/%d", cpu);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &a), 0);
-	assert_int_equal(dm_engine_get(cpu, DM_IDLE_YIELD, &b), 0);
+	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &b), 0);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &c), 0);
 	assert_ptr_equal(a, b);
 	assert_ptr_equal(a, c);
@@ -395,13 +395,13 @@ test_attach_no_memory(void **state)
 static void
 test_run(void **state)
 {
-	static const enum dm_idle idles[] = {DM_IDLE_SPIN, DM_IDLE_YIELD, DM_IDLE_SLEEP};
+	static const enum dm_idle idles[] = {DM_IDLE_SPIN, DM_IDLE_SLEEP};
 	struct dm_engine *engine;
 	struct live_rig live;
 	unsigned int i, n;
 
 	(void)state;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 2; i++) {
 		live_create(&live);
 		assert_int_equal(dm_engine_get(DM_CPU_ANY, idles[i], &engine), 0);
 		assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
@@ -445,15 +445,17 @@ test_idle(void **state)
 {
 	struct dm_engine *a, *b;
 	const int cpu = some_cpu();
+	uint64_t sleeps = 0;
+	unsigned int i;
 	char name[32];
 
 	(void)state;
 	snprintf(name, sizeof(name), "dm-engine/%d", cpu);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &a), 0);
-	assert_true(count_sleeps(name) > 0);
-	assert_int_equal(dm_engine_get(cpu, DM_IDLE_YIELD, &b), 0);
-	assert_int_equal(count_sleeps(name), 0);
-	dm_engine_put(b);
+	/* On a busy machine it may not even get to run in that time. */
+	for (i = 0; i < 100 && sleeps == 0; i++)
+		sleeps = count_sleeps(name);
+	assert_true(sleeps > 0);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SPIN, &b), 0);
 	assert_int_equal(count_sleeps(name), 0);
 	dm_engine_put(a);
@@ -763,7 +765,7 @@ test_attach_under_load(void **state)
 	live_create(&load.live);
 	for (k = 0; k < 2; k++)
 		live_create(&other[k]);
-	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_YIELD, &engine), 0);
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
 	assert_int_equal(dm_engine_attach(engine, load.live.rig.dev), 0);
 	assert_int_equal(pthread_create(&load.thread, NULL, load_main, &load), 0);
 	for (i = 0; i < 300; i++) {
@@ -807,7 +809,7 @@ test_control_under_load(void **state)
 
 	(void)state;
 	live_create(&load.live);
-	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_YIELD, &engine), 0);
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
 	assert_int_equal(dm_engine_attach(engine, load.live.rig.dev), 0);
 	assert_int_equal(pthread_create(&load.thread, NULL, load_main, &load), 0);
 	for (i = 0; i < 500; i++) {
@@ -840,7 +842,7 @@ test_unmap_while_running(void **state)
 
 	(void)state;
 	live_create(&live);
-	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_YIELD, &engine), 0);
+	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
 	assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
 	for (round = 0; round < 200; round++) {
 		uint8_t *page = aligned_alloc(4096, 4096);

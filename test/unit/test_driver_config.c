@@ -5,9 +5,11 @@
 /* Information, configuration, life cycle, statistics and dump. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bus_vdev_driver.h>
 #include <rte_errno.h>
@@ -468,6 +470,52 @@ test_enqueue_dequeue(void **state __rte_unused)
 }
 #endif
 
+#define LOOKERS	 4
+#define REMOVALS 100
+
+static __rte_atomic bool looking;
+
+static void *
+look_up(void *name)
+{
+	struct cbdma_port *port;
+
+	while (rte_atomic_load_explicit(&looking, rte_memory_order_relaxed)) {
+		port = cbdma_port_get(name);
+		if (port != NULL)
+			cbdma_port_put(port);
+	}
+	return NULL;
+}
+
+/* Threads that look a device up all the time do not keep it from being removed. */
+static void
+test_removed_while_looked_up(void **state __rte_unused)
+{
+	const uint64_t deadline = rte_get_timer_cycles() + 60 * rte_get_timer_hz();
+	pthread_t thread[LOOKERS];
+	struct cbdma_port *port;
+	struct drv d;
+	unsigned int i;
+
+	drv_open(&d, NULL);
+	port = cbdma_port_of(d.dev);
+	rte_atomic_store_explicit(&looking, true, rte_memory_order_relaxed);
+	for (i = 0; i < LOOKERS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, look_up, d.name), 0);
+	for (i = 0; i < REMOVALS && rte_get_timer_cycles() < deadline; i++) {
+		cbdma_port_remove(port);
+		assert_null(cbdma_port_get(d.name));
+		cbdma_port_add(port);
+		usleep(1000);
+	}
+	rte_atomic_store_explicit(&looking, false, rte_memory_order_relaxed);
+	assert_int_equal(i, REMOVALS);
+	for (i = 0; i < LOOKERS; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	drv_close(&d);
+}
+
 int
 main(void)
 {
@@ -487,6 +535,7 @@ main(void)
 #if CBDMA_HAS_ENQ_DEQ
 		cmocka_unit_test(test_enqueue_dequeue),
 #endif
+		cmocka_unit_test(test_removed_while_looked_up),
 	};
 
 	return cmocka_run_group_tests_name("driver: configuration", tests, drv_group_setup,

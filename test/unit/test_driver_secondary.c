@@ -330,7 +330,7 @@ test_two_processes(void **state __rte_unused)
 	struct rte_dma_stats before, after;
 	struct drv d;
 
-	assert_int_equal(rte_vdev_init(NAME, "idle=yield"), 0);
+	assert_int_equal(rte_vdev_init(NAME, "idle=sleep"), 0);
 	drv_start(rte_dma_get_dev_id_by_name(NAME), 0, false);
 	attach(&d);
 	drv_mem_reset();

@@ -44,7 +44,8 @@ test_wrong_arguments(void **state __rte_unused)
 		{"xfercap=4k", "xfercap=4k", "bytes"},
 		{"channels=0", "channels=0", "1 to 4"},
 		{"channels=5", "channels=5", "1 to 4"},
-		{"idle=never", "idle=never", "spin, yield or sleep"},
+		{"idle=yield", "idle=yield", "spin or sleep"},
+		{"idle=never", "idle=never", "spin or sleep"},
 		{"inject=explode", "inject=explode", "fail, stall, vanish, mute"},
 		{"inject=fail:cause=rust", "inject=fail:cause=rust", "cause="},
 		{"inject=fail:at=x", "inject=fail:at=x", "at="},
@@ -74,7 +75,7 @@ test_right_arguments(void **state __rte_unused)
 {
 	static const char *const right[] = {"step=1", "step=1,version=3.0,xfercap=12,channels=4,silent=0",
 		"step=1,idle=spin,inject=none", "step=1,xfercap=31,version=3.4,channels=1",
-		"idle=yield", "idle=sleep", "step=0"};
+		"idle=sleep", "step=0"};
 	struct drv_op ops[BURST];
 	struct rte_dma_info info;
 	unsigned int i;
@@ -148,7 +149,7 @@ random_burst(struct drv *d)
 static void
 test_engine(void **state __rte_unused)
 {
-	static const char *const args[] = {"", "idle=spin", "idle=yield,xfercap=12", "idle=sleep,version=3.0"};
+	static const char *const args[] = {"", "idle=spin", "xfercap=12", "idle=sleep,version=3.0"};
 	unsigned int i, j;
 	struct drv d;
 
@@ -185,7 +186,7 @@ test_shared_engine(void **state __rte_unused)
 	char args[32];
 	unsigned int i, j;
 
-	snprintf(args, sizeof(args), "cpu=%d,idle=yield", first_cpu());
+	snprintf(args, sizeof(args), "cpu=%d", first_cpu());
 	for (i = 0; i < 3; i++)
 		drv_open_args(&d[i], args);
 	for (j = 0; j < 50; j++)
@@ -223,7 +224,7 @@ test_remove_at_work(void **state __rte_unused)
 
 	for (i = 0; i < 60; i++) {
 		how = i % 3;
-		drv_open_args(&d, "idle=yield");
+		drv_open_args(&d, "");
 		for (j = 0; j < 50; j++)
 			assert_int_equal(rte_dma_copy(d.id, 0, drv_iova(drv_src), drv_iova(drv_dst), len,
 					RTE_DMA_OP_FLAG_SUBMIT), j);

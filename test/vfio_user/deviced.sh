@@ -107,7 +107,7 @@ device "cbdma,$(printf '%0300d' 0)" "it is longer than 255 characters"
 refused "--cpu one: takes the number of a CPU" --cpu one
 refused "--cpu -1: takes the number of a CPU" --cpu -1
 refused "--cpu 4000: no engine can run there" --cpu 4000 --socket s --device cbdma
-refused "--idle never: takes spin, yield or sleep" --idle never
+refused "--idle never: takes spin or sleep" --idle never
 refused "--latency 1ms: takes microseconds, 0 to 100000" --latency 1ms
 refused "--latency 100001: takes microseconds" --latency 100001
 refused "--max-memory 0: takes a number of bytes" --max-memory 0
@@ -131,7 +131,7 @@ refused "file: cannot listen: the socket is another server's, or the file is non
 [ "$(cat file)" = precious ] || fail "a file that is no socket was touched"
 
 for signal in INT TERM HUP; do
-	serve --socket s --device cbdma --cpu 0 --idle yield
+	serve --socket s --device cbdma --cpu 0 --idle spin
 	[ -S s ] || fail "no socket"
 	ends $signal
 done

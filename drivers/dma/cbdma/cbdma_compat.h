@@ -22,6 +22,8 @@
 #define rte_memory_order_release __ATOMIC_RELEASE
 #define rte_atomic_load_explicit(ptr, order) __atomic_load_n(ptr, order)
 #define rte_atomic_store_explicit(ptr, value, order) __atomic_store_n(ptr, value, order)
+#define rte_atomic_fetch_add_explicit(ptr, value, order) __atomic_fetch_add(ptr, value, order)
+#define rte_atomic_fetch_sub_explicit(ptr, value, order) __atomic_fetch_sub(ptr, value, order)
 #define rte_atomic_compare_exchange_strong_explicit(ptr, expected, value, order, order_failed) \
 	__atomic_compare_exchange_n(ptr, expected, value, 0, order, order_failed)
 #endif

@@ -39,7 +39,7 @@ static int
 parse_idle(const char *value, enum dm_idle *idle)
 {
 	static const char *const name[] = {
-		[DM_IDLE_SPIN] = "spin", [DM_IDLE_YIELD] = "yield", [DM_IDLE_SLEEP] = "sleep"};
+		[DM_IDLE_SPIN] = "spin", [DM_IDLE_SLEEP] = "sleep"};
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(name); i++) {
@@ -87,7 +87,7 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 		args->model.device.channels = number;
 	} else if (strcmp(key, "idle") == 0) {
 		if (parse_idle(value, &args->model.idle) != 0)
-			return "spin, yield or sleep";
+			return "spin or sleep";
 	} else if (strcmp(key, "inject") == 0) {
 		if (dm_cbdma_fault_parse(value, &args->model.fault, &error) != 0)
 			return error;
@@ -225,5 +225,5 @@ static struct rte_vdev_driver cbdma_vdev_driver = {
 
 RTE_PMD_REGISTER_VDEV(dma_cbdma, cbdma_vdev_driver);
 RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma,
-	"cpu=<cpu> version=3.<0-4> xfercap=<12-31> channels=<1-4> idle=spin|yield|sleep "
+	"cpu=<cpu> version=3.<0-4> xfercap=<12-31> channels=<1-4> idle=spin|sleep "
 	"inject=<fault> step=0|1 silent=0|1 socket=<path>");
