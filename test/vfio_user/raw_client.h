@@ -40,6 +40,7 @@
 #include "vfiou_dma.h"
 #include "vfiou_msg.h"
 #include "vfiou_proto.h"
+#include "vfiou_remote.h"
 #include "vfiou_server.h"
 
 #define RAW_LOG_SIZE (64u << 10)

@@ -115,8 +115,12 @@ static const struct message_case cases[] = {
 	{"irqs: unmask", IRQS(20, UNMASK | DATA_NONE, MSIX, 0, 1), 20, 0, 0, 0},
 	{"irqs: mask the pin", IRQS(20, MASK | DATA_NONE, PIN, 0, 1), 20, 0, 0, 0},
 	{"irqs: unmask the pin", IRQS(20, UNMASK | DATA_NONE, PIN, 0, 1), 20, 0, 0, 0},
-	/* libvfio-user takes it and unmasks at once. QEMU tries it, and does without. */
-	{"irqs: unmask by event", IRQS(20, UNMASK | DATA_EVENT, PIN, 0, 1), 20, 1, ENOTSUP, 0},
+	/* As Linux's vfio-pci; libvfio-user takes all of them, and unmasks or masks at once. */
+	{"irqs: unmask by event", IRQS(20, UNMASK | DATA_EVENT, PIN, 0, 1), 20, 1, 0, 0},
+	{"irqs: unmask by event no more", IRQS(20, UNMASK | DATA_EVENT, PIN, 0, 1), 20, 0, 0, 0},
+	{"irqs: mask by event", IRQS(20, MASK | DATA_EVENT, PIN, 0, 1), 20, 1, ENOTSUP, 0},
+	{"irqs: unmask by event, MSI-X", IRQS(20, UNMASK | DATA_EVENT, MSIX, 0, 1), 20, 1, ENOTSUP,
+		0},
 
 	{"io fds: short", IO_FDS(16, 0, 0, 0), 8, 0, EINVAL, 0},
 	{"io fds: bad flags", IO_FDS(216, 1, 0, 0), 16, 0, EINVAL, 0},
