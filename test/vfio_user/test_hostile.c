@@ -8,8 +8,11 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <grp.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -469,7 +472,7 @@ test_full_stderr(void **state)
 }
 
 /* Of several that find a stale socket at the same time, one listens and the others say that they do
- * not.
+ * not, whatever anybody does with the folder.
  */
 static void
 test_started_at_once(void **state)
@@ -477,9 +480,10 @@ test_started_at_once(void **state)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	unsigned int round, i, alive;
 	pid_t pid[4];
-	int fd, status;
+	int fd, status, folder = open(server.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	(void)state;
+	assert_int_equal(flock(folder, LOCK_EX), 0);
 	strcpy(address.sun_path, server.mine.path);
 	for (round = 0; round < 10; round++) {
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -514,6 +518,7 @@ test_started_at_once(void **state)
 		}
 		assert_int_equal(alive, 1);
 	}
+	close(folder);
 }
 
 static uint16_t *
@@ -593,6 +598,87 @@ test_log_flood(void **state)
 	close(client_of(&server.other));
 	wait_no_session();
 	assert_int_equal(logged("other: client left"), 1);
+}
+
+/* Somebody who is nobody else, and may have so many processes. */
+#define SOMEBODY      54321
+#define MAX_PROCESSES 12
+
+static bool
+become_somebody(void)
+{
+	return setgroups(0, NULL) == 0 && setresgid(SOMEBODY, SOMEBODY, SOMEBODY) == 0 &&
+		setresuid(SOMEBODY, SOMEBODY, SOMEBODY) == 0;
+}
+
+static void
+start_as_somebody(void)
+{
+	const struct rlimit processes = {.rlim_cur = MAX_PROCESSES, .rlim_max = MAX_PROCESSES};
+	char *const argv[] = {(char *)(uintptr_t)deviced, "--socket", server.mine.path, "--device",
+		"cbdma", "--socket", server.other.path, "--device", "cbdma", NULL};
+	char *const environment[] = {NULL};
+	int program = open(deviced, O_RDONLY), fd = open(server.log, O_CREAT | O_TRUNC | O_APPEND |
+		O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_true(program >= 0 && fd >= 0);
+	assert_int_equal(chown(server.dir, SOMEBODY, SOMEBODY), 0);
+	server.pid = fork();
+	assert_true(server.pid >= 0);
+	if (server.pid == 0) {
+		dup2(fd, STDERR_FILENO);
+		if (setrlimit(RLIMIT_NPROC, &processes) == 0 && become_somebody())
+			fexecve(program, argv, environment);
+		_exit(127);
+	}
+	close(program);
+	close(fd);
+	wait_logged("listening", 2);
+}
+
+/* There are no more processes to be had: that a client's socket takes long to close delays nobody, and
+ * clients are served again once there are.
+ */
+static void
+test_no_processes(void **state)
+{
+	const struct vfiou_header bad = {.size = UINT32_MAX}; /* hung up on */
+	pid_t hog[MAX_PROCESSES];
+	int fd, peer, file, i;
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("only root can be someone else\n");
+		skip();
+	}
+	start_as_somebody();
+	file = lingering_socket(&peer);
+	fd = client_of(&server.mine);
+	assert_int_equal(kill(the_session(), SIGSTOP), 0);
+	for (i = 0; i < MAX_PROCESSES; i++) {
+		hog[i] = fork();
+		assert_true(hog[i] >= 0);
+		if (hog[i] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			become_somebody();
+			kill(getpid(), SIGSTOP);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(hog[i], NULL, WUNTRACED), hog[i]);
+	}
+	raw_send_header(fd, bad, NULL, 0, NULL, 0);
+	raw_send_bytes(fd, "x", 1, &file, 1);
+	close(file);
+	assert_int_equal(kill(the_session(), SIGCONT), 0);
+	assert_eof(fd);
+	wait_no_session();
+	for (i = 0; i < MAX_PROCESSES; i++) {
+		kill(hog[i], SIGKILL);
+		waitpid(hog[i], NULL, 0);
+	}
+	close(client_of(&server.other));
+	close(client_of(&server.mine));
+	close(peer);
 }
 
 /* A session has no rights, whoever started the server. */
@@ -845,6 +931,7 @@ main(int argc, char **argv)
 		SERVED(test_doorbell_kept),
 		SERVED(test_idle),
 		SERVED(test_log_flood),
+		cmocka_unit_test_teardown(test_no_processes, teardown_server),
 		SERVED(test_no_rights),
 		SERVED(test_filter),
 		SERVED(test_not_dumped),

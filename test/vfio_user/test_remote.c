@@ -70,9 +70,9 @@ start_client(const char *json)
 static void
 end_client(void)
 {
+	raw_close(&rig, a.fd);
 	if (a.asked_fd != a.fd)
 		close(a.asked_fd);
-	raw_close(&rig, a.fd);
 }
 
 /* Ring for a copy: where the descriptor lies, its data, its completion word. */
