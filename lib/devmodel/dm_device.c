@@ -138,8 +138,11 @@ dm_device_set_remote(struct dm_device *dev, const struct dm_remote *remote)
 		ret = -ENOMEM;
 	else
 		dev->remote = *remote;
-	while (dev->remote_users != 0)
+	while (dev->remote_users != 0) {
+		/* Who is in it may be waiting for nobody else to want the lock. */
+		pthread_cond_broadcast(&dev->calm);
 		pthread_cond_wait(&dev->remote_left, &dev->lock);
+	}
 	dm_device_unlock(dev);
 	return ret;
 }
