@@ -30,12 +30,14 @@ access_and_strike(void *opaque, bool write, uint64_t iova, void *data, uint64_t 
 	return answer == 0 ? rig_remote_access(opaque, write, iova, data, len) : answer;
 }
 
+static void begin(void *opaque);
+
 static int
 setup(void **state)
 {
 	const struct dm_cbdma_config config = {0};
 	const struct dm_remote remote = {
-		.begin = rig_remote_begin, .access = access_and_strike, .max = 64u << 10,
+		.begin = begin, .access = access_and_strike, .max = 64u << 10,
 		.opaque = &rig};
 
 	(void)state;
@@ -326,6 +328,7 @@ test_no_way(void **state)
 
 static pthread_t taker;
 static bool taken;
+static bool take_early; /* while the lock is held, rather than while it is let go */
 
 static void *
 take_away(void *arg)
@@ -334,6 +337,17 @@ take_away(void *arg)
 	dm_device_set_remote(rig.dev, NULL);
 	__atomic_store_n(&taken, true, __ATOMIC_RELEASE);
 	return NULL;
+}
+
+static void
+begin(void *opaque)
+{
+	(void)opaque;
+	if (!take_early)
+		return;
+	take_early = false;
+	assert_int_equal(pthread_create(&taker, NULL, take_away, NULL), 0);
+	usleep(50000);
 }
 
 static void
@@ -348,11 +362,27 @@ static void
 test_taken_away(void **state)
 {
 	(void)state;
+	taken = false;
 	run_with(1, start_to_take_away, 0);
 	assert_int_equal(pthread_join(taker, NULL), 0);
 	assert_true(taken);
 	assert_int_equal(accesses, 2);
 	assert_int_not_equal(rig_read(&rig, CBDMA_CHANERR, 4), 0);
+}
+
+/* The same while the lock is about to be let go: who wants it and who has it do not wait for each
+ * other.
+ */
+static void
+test_taken_away_early(void **state)
+{
+	(void)state;
+	taken = false;
+	take_early = true;
+	run_with(UINT32_MAX, NULL, 0);
+	assert_false(take_early);
+	assert_int_equal(pthread_join(taker, NULL), 0);
+	assert_true(taken);
 }
 
 int
@@ -371,6 +401,7 @@ main(void)
 		WITH(test_faults),
 		WITH(test_no_way),
 		WITH(test_taken_away),
+		WITH(test_taken_away_early),
 	};
 
 	return cmocka_run_group_tests_name("dm_remote", tests, NULL, NULL);
