@@ -25,7 +25,7 @@
 #define MAX_FUNCTIONS 16
 #define MAX_FAULTS    16
 
-/** Lines that the sessions of a function and the supervisor may still log about it. Shared. */
+/** Lines that the sessions of a function and the supervisor have logged about it. They share it. */
 struct log_budget {
 	uint64_t window_ms; /**< when it was filled up last */
 	uint32_t lines;	    /**< since then */

@@ -7,7 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,7 +17,7 @@
 
 #include "deviced.h"
 
-/* How long to wait for another dma-deviced that is about to listen in the same folder. */
+/* How long to wait for another dma-deviced that is about to listen at the same path. */
 #define LOCK_TRIES   40
 #define LOCK_WAIT_US 50000
 
@@ -43,25 +43,42 @@ is_stale(const struct sockaddr_un *address)
 }
 
 /* Of two that find the same stale socket, one must not remove the socket that the other one has put
- * in its place. The folder is locked, which leaves no file behind.
+ * in its place. So there is a file beside it, for as long as that takes, that nobody else can open, and
+ * lock.
  *
- * @return -1: it cannot be locked, which is tolerated: in a folder that cannot be read.
+ * @return -1: it cannot be had, which is tolerated: where it cannot be made, a socket can neither.
  */
 static int
-lock_folder(const char *path)
+lock_path(const char *name)
 {
-	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct stat ours, there;
 	unsigned int tries;
 	int fd;
 
-	strcpy(copy, path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (tries = 0; fd >= 0 && tries < LOCK_TRIES; tries++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-			break;
-		usleep(LOCK_WAIT_US);
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
+		fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return -1;
+		/* Whoever had it before has removed it by now, perhaps. */
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			if (fstat(fd, &ours) == 0 && lstat(name, &there) == 0 &&
+					ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+				return fd;
+		} else {
+			usleep(LOCK_WAIT_US);
+		}
+		close(fd);
 	}
-	return fd;
+	return -1;
+}
+
+static void
+unlock_path(const char *name, int fd)
+{
+	if (fd < 0)
+		return;
+	unlink(name);
+	close(fd);
 }
 
 static int
@@ -84,7 +101,8 @@ static int
 listen_at(struct function *function)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, folder, ret;
+	char lock_name[sizeof(address.sun_path) + sizeof(".lock")];
+	int fd, lock, ret;
 
 	if (function->path[0] == '\0' || strlen(function->path) >= sizeof(address.sun_path)) {
 		function_logf(function, "a socket's path has 1 to %zu characters",
@@ -95,10 +113,10 @@ listen_at(struct function *function)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	folder = lock_folder(function->path);
+	snprintf(lock_name, sizeof(lock_name), "%s.lock", function->path);
+	lock = lock_path(lock_name);
 	ret = bind_and_listen(function, fd, &address);
-	if (folder >= 0)
-		close(folder);
+	unlock_path(lock_name, lock);
 	if (ret != 0) {
 		function_logf(function, "cannot listen: %s",
 			ret == -EADDRINUSE ? "the socket is another server's, or the file is none"

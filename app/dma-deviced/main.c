@@ -304,7 +304,6 @@ try_engine(const struct options *options)
 static int
 prepare(struct options *options)
 {
-	struct log_budget *log;
 	unsigned int i;
 	int ret;
 
@@ -316,13 +315,15 @@ prepare(struct options *options)
 		if (ret != 0)
 			return ret;
 	}
-	log = mmap(NULL, sizeof(*log) * MAX_FUNCTIONS, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (log == MAP_FAILED)
-		return -errno;
 	for (i = 0; i < options->functions; i++) {
-		options->function[i].log = &log[i];
-		options->function[i].verbose = options->verbose;
+		struct function *function = &options->function[i];
+
+		/* A page of its own: sessions of the other functions do without. */
+		function->log = mmap(NULL, sizeof(*function->log), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (function->log == MAP_FAILED)
+			return -errno;
+		function->verbose = options->verbose;
 	}
 	for (i = 0; i < options->functions && ret == 0; i++)
 		ret = function_listen(&options->function[i]);

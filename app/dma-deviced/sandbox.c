@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -111,7 +112,7 @@ static const int allowed[] = {
 	SCMP_SYS(readlink), SCMP_SYS(readlinkat),
 	/* events */
 	SCMP_SYS(io_setup), SCMP_SYS(io_submit), SCMP_SYS(io_getevents), SCMP_SYS(io_destroy),
-	SCMP_SYS(read),
+	SCMP_SYS(read), SCMP_SYS(preadv2),
 	/* the log */
 	SCMP_SYS(write),
 	/* memory, below without execution */
@@ -143,6 +144,9 @@ allow_calls(scmp_filter_ctx filter)
 	if (ret == 0) /* the engine's thread may be about to make it */
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
 			SCMP_A0(SCMP_CMP_EQ, PR_SET_TIMERSLACK, 0));
+	if (ret == 0) /* the twin of a client's socket */
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+			SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	if (ret == 0) /* abort() */
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));

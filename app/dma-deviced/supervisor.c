@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -83,31 +84,57 @@ wait_for_end(int fd)
 		;
 }
 
+/* Sockets that could not be closed, as there was no process to be had: one, and then, as no client is
+ * accepted meanwhile, two of each function at most.
+ */
+static int unreleased[1 + 2 * MAX_FUNCTIONS];
+static unsigned int unreleased_count;
+static uint64_t release_at = NEVER;
+
 /* Close a client's socket. Whoever is the last to do so closes the files that lie in it unread, and
  * that can take as long as the client likes: a TCP socket with SO_LINGER waits for its other end.
  * So a process of its own is the last, and by ending: then such a socket does not wait.
+ *
+ * @return whether there was a process to be had.
  */
-static void
-release_client(int *fd)
+static bool
+try_release(int fd)
 {
 	int ends[2];
 	pid_t pid;
 
-	if (*fd < 0)
-		return;
-	if (pipe2(ends, O_CLOEXEC) != 0) {
-		close_fd(fd);
-		return;
-	}
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return false;
 	pid = fork();
 	if (pid == 0) {
 		close(ends[1]);
 		wait_for_end(ends[0]);
 		_exit(EXIT_SUCCESS);
 	}
-	close_fd(fd);
+	if (pid > 0)
+		close(fd);
 	close(ends[0]);
 	close(ends[1]);
+	return pid > 0;
+}
+
+static void
+release_client(int *fd)
+{
+	if (*fd >= 0 && !try_release(*fd)) {
+		unreleased[unreleased_count++] = *fd;
+		release_at = vfiou_now_ms() + CRASH_MS;
+	}
+	*fd = -1;
+}
+
+/* Those that could not be closed before. */
+static void
+release_again(void)
+{
+	while (unreleased_count > 0 && try_release(unreleased[unreleased_count - 1]))
+		unreleased_count--;
+	release_at = unreleased_count > 0 ? vfiou_now_ms() + CRASH_MS : NEVER;
 }
 
 /* Sessions */
@@ -127,10 +154,16 @@ become_session(struct function *function, struct options *options, pid_t parent,
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE);
 	for (i = 0; i < options->functions; i++) {
-		close_fd(&options->function[i].listen_fd);
-		close_fd(&options->function[i].client_fd);
-		close_fd(&options->function[i].waiting_fd);
+		struct function *other = &options->function[i];
+
+		close_fd(&other->listen_fd);
+		close_fd(&other->client_fd);
+		close_fd(&other->waiting_fd);
+		if (other != function)
+			munmap(other->log, sizeof(*other->log));
 	}
+	for (i = 0; i < unreleased_count; i++)
+		close(unreleased[i]);
 	close(held[0]);
 	close(held[1]);
 	sigemptyset(&none);
@@ -308,10 +341,11 @@ watch(struct watched *watched, const struct options *options, int signal_fd)
 	unsigned int i;
 
 	watched->timeout_ms = -1;
+	wake_at(watched, now, release_at);
 	watched->pfd[0] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
 	for (i = 0; i < options->functions; i++) {
 		const struct function *function = &options->function[i];
-		bool accepts = function->waiting_fd < 0;
+		bool accepts = function->waiting_fd < 0 && unreleased_count == 0;
 
 		if (function->session != 0)
 			wake_at(watched, now, function->kill_at);
@@ -348,7 +382,7 @@ tend_function(struct function *function, struct options *options, int signal_fd,
 	if (function->session == 0 && function->waiting_fd >= 0 &&
 			vfiou_now_ms() >= function->accept_at)
 		serve_waiting(function, options, signal_fd);
-	else if (pfd[0].revents != 0 && function->waiting_fd < 0)
+	else if (pfd[0].revents != 0 && function->waiting_fd < 0 && unreleased_count == 0)
 		accept_client(function, options, signal_fd);
 }
 
@@ -430,6 +464,8 @@ supervise(struct options *options, const sigset_t *signals)
 		}
 		if (watched.pfd[0].revents != 0)
 			ending = take_signal(options, signal_fd);
+		if (vfiou_now_ms() >= release_at)
+			release_again();
 		for (i = 0; i < options->functions && !ending; i++)
 			tend_function(&options->function[i], options, signal_fd,
 				&watched.pfd[1 + 2 * i]);

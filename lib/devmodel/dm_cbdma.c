@@ -113,6 +113,10 @@ cbdma_deliver(struct dm_cbdma *cb)
 void
 cbdma_interrupt(struct dm_cbdma *cb, struct cbdma_channel *ch)
 {
+	if (ch->owed != 0) {
+		ch->interrupt_owed = true;
+		return;
+	}
 	if (ch->chanctrl & CBDMA_CHANCTRL_INT_DISABLE) {
 		ch->interrupt_due = true;
 		return;
@@ -139,7 +143,7 @@ store_guarded(uint64_t *at, uint64_t word)
 }
 
 bool
-cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint64_t word)
+cbdma_write_completion(struct dm_cbdma *cb, struct cbdma_channel *ch, uint64_t word)
 {
 	uint64_t len = sizeof(word);
 	uint8_t *va = dm_tlb_lookup(&cb->write_tlb, ch->chancmp, len);
@@ -148,6 +152,10 @@ cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint
 		return false;
 	if (va == NULL)
 		va = dm_tlb_fill(&cb->write_tlb, cb->dev.iommu, ch->chancmp, &len);
+	if (va == NULL && cbdma_completes_remotely(cb, ch)) {
+		__atomic_store_n(&ch->owed, word, __ATOMIC_RELAXED);
+		return true;
+	}
 	if (va == NULL || len < sizeof(word))
 		return false;
 	/* What it announces was written before it: data, and the state that a register read shows. */
@@ -223,6 +231,9 @@ channel_drop_chain(struct cbdma_channel *ch)
 	__atomic_store_n(ch->doorbell, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&ch->ran, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&ch->seen, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&ch->owed, 0, __ATOMIC_RELAXED);
+	ch->interrupt_owed = false;
+	ch->epoch++;
 	ch->started = false;
 	ch->suspend_due = false;
 	ch->progress = 0;
@@ -264,7 +275,9 @@ channel_reset(struct dm_cbdma *cb, struct cbdma_channel *ch)
 	cbdma_enter(cb, ch, CBDMA_CHANSTS_HALTED);
 }
 
-/* Only a long descriptor is half run when the lock is held: to suspend means to finish it first. */
+/* Only a long descriptor, or one whose memory is another process's, is half run when the lock is
+ * held: to suspend means to finish it first.
+ */
 static void
 channel_command(struct dm_cbdma *cb, struct cbdma_channel *ch, uint8_t command)
 {
@@ -278,7 +291,7 @@ channel_command(struct dm_cbdma *cb, struct cbdma_channel *ch, uint8_t command)
 		}
 		break;
 	case CBDMA_CHANCMD_SUSPEND:
-		if (ch->runnable && ch->progress != 0)
+		if (ch->runnable && (ch->progress != 0 || ch->busy))
 			ch->suspend_due = true;
 		else if (ch->runnable)
 			cbdma_enter(cb, ch, CBDMA_CHANSTS_SUSPENDED);
@@ -569,6 +582,8 @@ cbdma_pending(const struct dm_device *dev)
 
 		if (__atomic_load_n(&ch->runnable, __ATOMIC_RELAXED) &&
 				(cbdma_known(ch) != 0 || cbdma_outstanding(ch) != 0))
+			return true;
+		if (__builtin_expect(__atomic_load_n(&ch->owed, __ATOMIC_RELAXED) != 0, 0))
 			return true;
 	}
 	return false;

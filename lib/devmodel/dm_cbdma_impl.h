@@ -43,6 +43,11 @@ struct cbdma_channel {
 	bool stalled;	/**< runs nothing until reset (injected) */
 	bool suspend_due; /**< to be suspended when the descriptor at hand is done */
 	uint32_t progress; /**< bytes of it that are done: long ones are run in pieces */
+	bool busy;	   /**< with a descriptor, though the lock is let go now and then */
+	unsigned int epoch; /**< changes with each new chain, and with a reset */
+
+	uint64_t owed; /**< completion word yet to be written, by a message; 0: none */
+	bool interrupt_owed; /**< to be raised after it */
 	bool interrupt_due; /**< an interrupt came while CHANCTRL.INT_DISABLE was set */
 	uint8_t state;	    /**< CBDMA_CHANSTS_IDLE...; never ACTIVE, see cbdma_chansts() */
 	uint8_t index;
@@ -125,8 +130,46 @@ void cbdma_halt(struct dm_cbdma *cb, struct cbdma_channel *ch, uint32_t chanerr)
 /** Have a stall or a vanishing happen whose time has come. */
 void cbdma_strike(struct dm_cbdma *cb, struct cbdma_channel *ch);
 
-/** Write the completion word. @return false: CHANCMP cannot be written to. */
-bool cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint64_t word);
+/** Write the completion word, or have it owed. @return false: CHANCMP cannot be written to. */
+bool cbdma_write_completion(struct dm_cbdma *cb, struct cbdma_channel *ch, uint64_t word);
+
+/** A descriptor as fetched, each field read once: memory is the driver's, and it may be hostile. */
+struct cbdma_fetched {
+	uint32_t size;
+	uint32_t control;
+	uint64_t src;
+	uint64_t dst;
+};
+
+/**
+ * Check a descriptor, and that all that it needs is mapped.
+ *
+ * @param remote
+ *   Memory of another process will do.
+ * @return a CHANERR bit; 0: it is good.
+ */
+uint32_t cbdma_check(struct dm_cbdma *cb, const struct cbdma_channel *ch,
+		const struct cbdma_fetched *d, bool remote);
+
+/* dm_cbdma_remote.c: descriptors that need memory of another process. */
+
+/** Whether the completion word goes there. */
+bool cbdma_completes_remotely(const struct dm_cbdma *cb, const struct cbdma_channel *ch);
+
+/** Write the completion word that is owed. It is owed still when the device may not now. */
+void cbdma_pay_completion(struct dm_cbdma *cb, struct cbdma_channel *ch);
+
+/** What became of a descriptor. */
+struct cbdma_outcome {
+	uint64_t address;
+	uint32_t control;
+	uint32_t bytes;
+	uint32_t chanerr; /**< 0: it has been run, unless again is set */
+	bool again;	  /**< there is more of it to do, or it is not to be run now */
+};
+
+/** Run the next descriptor, wherever it and its data lie; the lock is let go now and then. */
+void cbdma_run_remote(struct dm_cbdma *cb, struct cbdma_channel *ch, struct cbdma_outcome *out);
 
 /** See struct dm_device_ops. */
 unsigned int cbdma_run(struct dm_device *dev, unsigned int max);

@@ -63,20 +63,13 @@ struct batch {
 	bool split;	    /**< holds but one descriptor, which is run in pieces: its data lies in
 			      * several, or is long */
 	bool unfinished;    /**< and not all of them have been */
+	bool injected;	    /**< chanerr is */
 	struct {
 		uint64_t src; /**< address; of a fill, the pattern */
 		uint64_t dst;
 		uint64_t len;
 		bool fill;
 	} whole; /**< of a split one: what to do */
-};
-
-/* A descriptor as fetched, each field read once: memory is the driver's, and it may be hostile. */
-struct fetched {
-	uint32_t size;
-	uint32_t control;
-	uint64_t src;
-	uint64_t dst;
 };
 
 /* Where iova lies; *len: bytes from there on that lie in one piece. */
@@ -88,17 +81,6 @@ translate(struct dm_tlb *tlb, const struct dm_iommu *iommu, uint64_t iova, uint6
 	return va != NULL ? va : dm_tlb_fill(tlb, iommu, iova, len);
 }
 
-/* Check all of an operation's addresses. @return a CHANERR bit; 0: they are good. */
-static uint32_t
-check_addresses(struct dm_cbdma *cb, const struct fetched *d, bool fill)
-{
-	if (!fill && !dm_tlb_covers(&cb->read_tlb, cb->dev.iommu, d->src, d->size))
-		return CBDMA_CHANERR_XSADDERR;
-	if (!dm_tlb_covers(&cb->write_tlb, cb->dev.iommu, d->dst, d->size))
-		return CBDMA_CHANERR_XDADDERR;
-	return 0;
-}
-
 static bool
 can_complete(struct dm_cbdma *cb, const struct cbdma_channel *ch)
 {
@@ -108,28 +90,48 @@ can_complete(struct dm_cbdma *cb, const struct cbdma_channel *ch)
 			len == sizeof(uint64_t);
 }
 
-/* Decode any descriptor, add it to the batch as an op. @return a CHANERR bit; 0: it is good. */
-static uint32_t __attribute__((noinline))
-decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, struct fetched d)
+static bool
+covers(struct dm_cbdma *cb, struct dm_tlb *tlb, uint64_t iova, uint64_t len, bool remote)
 {
-	uint32_t op = d.control >> CBDMA_DESC_OP_SHIFT;
-	uint32_t flags = d.control & ((1u << CBDMA_DESC_OP_SHIFT) - 1);
+	return remote ? dm_iommu_covers(cb->dev.iommu, iova, len, tlb->perm)
+		      : dm_tlb_covers(tlb, cb->dev.iommu, iova, len);
+}
+
+uint32_t
+cbdma_check(struct dm_cbdma *cb, const struct cbdma_channel *ch, const struct cbdma_fetched *d,
+		bool remote)
+{
+	uint32_t op = d->control >> CBDMA_DESC_OP_SHIFT;
+	uint32_t flags = d->control & ((1u << CBDMA_DESC_OP_SHIFT) - 1);
 	bool fill = op == CBDMA_DESC_OP_FILL;
 	uint32_t allowed = DESC_PLAIN | (op == CBDMA_DESC_OP_COPY ? CBDMA_DESC_NULL : 0);
-	struct dm_op *out = &b->op[b->ops];
-	uint32_t chanerr;
 
 	if ((op != CBDMA_DESC_OP_COPY && !fill) || (fill && cb->config.no_fill) || (flags & ~allowed) != 0)
 		return CBDMA_CHANERR_DCERR;
 	/* A size of 0 is an error even with a null descriptor (Linux drivers/dma/ioat/dma.h). */
-	if (d.size == 0 || d.size > 1u << cb->config.xfercap)
+	if (d->size == 0 || d->size > 1u << cb->config.xfercap)
 		return CBDMA_CHANERR_DXSERR;
-	if ((flags & CBDMA_DESC_COMPLETION) && !can_complete(cb, ch))
+	if ((flags & CBDMA_DESC_COMPLETION) && !can_complete(cb, ch) &&
+			!(remote && cbdma_completes_remotely(cb, ch)))
 		return CBDMA_CHANERR_CMPADDERR;
 	if (flags & CBDMA_DESC_NULL)
 		return 0;
-	chanerr = check_addresses(cb, &d, fill);
-	if (chanerr != 0)
+	if (!fill && !covers(cb, &cb->read_tlb, d->src, d->size, remote))
+		return CBDMA_CHANERR_XSADDERR;
+	if (!covers(cb, &cb->write_tlb, d->dst, d->size, remote))
+		return CBDMA_CHANERR_XDADDERR;
+	return 0;
+}
+
+/* Decode any descriptor, add it to the batch as an op. @return a CHANERR bit; 0: it is good. */
+static uint32_t __attribute__((noinline))
+decode(struct dm_cbdma *cb, const struct cbdma_channel *ch, struct batch *b, struct cbdma_fetched d)
+{
+	bool fill = d.control >> CBDMA_DESC_OP_SHIFT == CBDMA_DESC_OP_FILL;
+	struct dm_op *out = &b->op[b->ops];
+	uint32_t chanerr = cbdma_check(cb, ch, &d, false);
+
+	if (chanerr != 0 || (!fill && (d.control & CBDMA_DESC_NULL) != 0))
 		return chanerr;
 
 	out->len = d.size;
@@ -178,7 +180,7 @@ prefetch_data(const struct dm_cbdma *cb, const uint8_t *src, const uint8_t *dst,
  */
 static inline bool
 decode_fast(const struct dm_cbdma *cb, struct batch *b, uint32_t slow, uint32_t max_size,
-		struct fetched d)
+		struct cbdma_fetched d)
 {
 	struct dm_op *out = &b->op[b->ops];
 	const uint8_t *src = dm_tlb_lookup(&cb->read_tlb, d.src, d.size);
@@ -271,7 +273,7 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	desc = b->chanerr != 0 ? NULL : locate(cb, ch, addr, &room, &b->chanerr);
 
 	while (desc != NULL) {
-		struct fetched d = {desc->size, desc->control, desc->src, desc->dst};
+		struct cbdma_fetched d = {desc->size, desc->control, desc->src, desc->dst};
 		uint64_t next = desc->next;
 		if (n + FETCH_AHEAD < known)
 			__builtin_prefetch((const void *)(desc + FETCH_AHEAD));
@@ -435,11 +437,13 @@ static void
 run_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
 		unsigned int known, bool fetch_only)
 {
+	b->injected = false;
 	fetch(cb, ch, b, want, known, !fetch_only && !cb->config.reorder);
 	if (__builtin_expect(ch->fault.kind == DM_CBDMA_FAULT_FAIL && ch->fault.at == 0 &&
 					    b->chanerr == 0, 0)) {
 		b->chanerr = ch->fault.chanerr;
 		b->descs = 0;
+		b->injected = true;
 		ch->fault.kind = DM_CBDMA_FAULT_NONE;
 	}
 	if (b->descs == 0 || fetch_only)
@@ -535,6 +539,37 @@ cut_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 	__atomic_exchange_n(&b->bytes, b->bytes, __ATOMIC_SEQ_CST);
 }
 
+/* A batch that has ended at a descriptor that cannot be run here: with messages perhaps it can. Those
+ * before it come first: it is fetched again then, as the next of the last.
+ *
+ * @return whether to go on.
+ */
+static bool __attribute__((noinline))
+go_remote(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, bool started,
+		uint64_t cdar)
+{
+	struct cbdma_outcome out;
+
+	b->chanerr = 0;
+	if (b->descs > 0) {
+		ch->started = true;
+		ch->cdar = b->last;
+		return true;
+	}
+	ch->started = started;
+	ch->cdar = cdar;
+	cbdma_run_remote(cb, ch, &out);
+	if (out.again)
+		return false;
+	b->chanerr = out.chanerr;
+	b->descs = out.chanerr == 0;
+	b->bytes = out.bytes;
+	b->last = out.address;
+	b->controls = out.control;
+	b->marked = out.control & CBDMA_DESC_COMPLETION ? out.address : 0;
+	return true;
+}
+
 static unsigned int
 run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 {
@@ -542,7 +577,9 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 	uint64_t bytes = 0;
 	struct batch b;
 
-	while (done < max && bytes < DM_BURST_BYTES && ch->runnable) {
+	if (__builtin_expect(ch->owed != 0, 0))
+		cbdma_pay_completion(cb, ch);
+	while (done < max && bytes < DM_BURST_BYTES && ch->runnable && ch->owed == 0) {
 		const bool started = ch->started;
 		const uint64_t cdar = ch->cdar;
 		unsigned int known = cbdma_known(ch), want;
@@ -574,6 +611,10 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 			ch->cdar = cdar;
 			cb->dev.unfinished = true;
 			break;
+		} else if (__builtin_expect(b.chanerr != 0 && cb->dev.remote.access != NULL &&
+					!b.injected, 0)) {
+			if (!go_remote(cb, ch, &b, started, cdar))
+				break;
 		}
 		if (b.descs > 0) {
 			b.chanerr |= complete(cb, ch, &b);
@@ -582,6 +623,8 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 		}
 		if (b.chanerr != 0)
 			cbdma_halt(cb, ch, b.chanerr);
+		if (__builtin_expect(ch->owed != 0, 0))
+			cbdma_pay_completion(cb, ch);
 	}
 	return done;
 }

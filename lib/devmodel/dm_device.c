@@ -3,6 +3,8 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "dm_device_impl.h"
 #include "dm_engine.h"
@@ -20,6 +22,10 @@ dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops)
 	dev->interrupt = NULL;
 	dev->interrupt_opaque = NULL;
 	dev->engine = NULL;
+	memset(&dev->remote, 0, sizeof(dev->remote));
+	dev->bounce = NULL;
+	dev->remote_users = 0;
+	pthread_cond_init(&dev->remote_left, NULL);
 	pthread_mutex_init(&dev->lock, NULL);
 	pthread_cond_init(&dev->calm, NULL);
 	return 0;
@@ -28,6 +34,8 @@ dm_device_init(struct dm_device *dev, const struct dm_device_ops *ops)
 void
 dm_device_fini(struct dm_device *dev)
 {
+	free(dev->bounce);
+	pthread_cond_destroy(&dev->remote_left);
 	pthread_cond_destroy(&dev->calm);
 	pthread_mutex_destroy(&dev->lock);
 	dm_iommu_destroy(dev->iommu);
@@ -116,6 +124,56 @@ dm_device_unmap_all(struct dm_device *dev)
 	dm_device_unlock(dev);
 }
 
+int
+dm_device_set_remote(struct dm_device *dev, const struct dm_remote *remote)
+{
+	int ret = 0;
+
+	dm_device_lock(dev);
+	if (dev->bounce == NULL && remote != NULL)
+		dev->bounce = malloc(DM_BOUNCE_BYTES);
+	if (remote == NULL)
+		memset(&dev->remote, 0, sizeof(dev->remote));
+	else if (dev->bounce == NULL)
+		ret = -ENOMEM;
+	else
+		dev->remote = *remote;
+	while (dev->remote_users != 0) {
+		/* Who is in it may be waiting for nobody else to want the lock. */
+		pthread_cond_broadcast(&dev->calm);
+		pthread_cond_wait(&dev->remote_left, &dev->lock);
+	}
+	dm_device_unlock(dev);
+	return ret;
+}
+
+/* Take the lock, in order to run the device, when nobody else wants it. */
+static void
+lock_to_run(struct dm_device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	while (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) != 0)
+		pthread_cond_wait(&dev->calm, &dev->lock);
+}
+
+int
+dm_device_access_remote(struct dm_device *dev, bool write, uint64_t iova, void *data, uint64_t len)
+{
+	const struct dm_remote remote = dev->remote;
+	int ret;
+
+	if (remote.access == NULL || len > remote.max)
+		return -EIO;
+	dev->remote_users++;
+	remote.begin(remote.opaque);
+	pthread_mutex_unlock(&dev->lock);
+	ret = remote.access(remote.opaque, write, iova, data, len);
+	lock_to_run(dev);
+	if (--dev->remote_users == 0)
+		pthread_cond_broadcast(&dev->remote_left);
+	return ret;
+}
+
 bool
 dm_device_pending(const struct dm_device *dev)
 {
@@ -127,9 +185,7 @@ dm_device_burst(struct dm_device *dev, unsigned int max)
 {
 	unsigned int n = 0;
 
-	pthread_mutex_lock(&dev->lock);
-	while (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) != 0)
-		pthread_cond_wait(&dev->calm, &dev->lock);
+	lock_to_run(dev);
 	dev->unfinished = false;
 	if (dev->bus_master)
 		n = dev->ops->run(dev, max);

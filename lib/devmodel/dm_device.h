@@ -42,6 +42,35 @@ int dm_device_unmap(struct dm_device *dev, uint64_t iova, uint64_t size);
 /** See dm_iommu_unmap_all(). */
 void dm_device_unmap_all(struct dm_device *dev);
 
+/** How a device reaches memory of another process: what is mapped with no address. */
+struct dm_remote {
+	/**
+	 * Called with the device's lock held, before each access(): what others do to the device or
+	 * its mappings from then on, they must not tell of before access() has said what it wants.
+	 */
+	void (*begin)(void *opaque);
+
+	/**
+	 * Read or write len bytes, 1 to max, in one mapping. Called without the device's lock, and
+	 * may wait, for a bounded time.
+	 *
+	 * @return 0; an errno, negative: the descriptor that needs it fails.
+	 */
+	int (*access)(void *opaque, bool write, uint64_t iova, void *data, uint64_t len);
+
+	uint64_t max; /**< bytes that an access is about at most */
+	void *opaque;
+};
+
+/**
+ * Set how the device reaches memory of another process; without it, such memory is an error.
+ *
+ * @param remote
+ *   NULL: not at all. Then, when this returns, what was set before is not called any more.
+ * @return 0; -ENOMEM.
+ */
+int dm_device_set_remote(struct dm_device *dev, const struct dm_remote *remote);
+
 /** Whether a doorbell announces work that has not been run. Takes no lock: cheap enough to poll. */
 bool dm_device_pending(const struct dm_device *dev);
 

@@ -22,6 +22,9 @@
 /** Bytes after which such a burst ends, so that who waits for the lock waits for microseconds. */
 #define DM_BURST_BYTES (1u << 20)
 
+/** What is moved at a time when memory is another process's. */
+#define DM_BOUNCE_BYTES (128u << 10)
+
 /** What a kind of device does. All but pending() and pci_function() are called with the device's
  * lock held.
  */
@@ -58,6 +61,11 @@ struct dm_device {
 	struct dm_engine *engine; /**< that runs it; NULL: none. The lock's */
 
 	bool bus_master; /**< may read and write memory */
+	struct dm_remote remote; /**< access NULL: none */
+	uint8_t *bounce;	 /**< DM_BOUNCE_BYTES, for what goes there or comes from there */
+	unsigned int remote_users; /**< threads that are in it */
+	pthread_cond_t remote_left;
+
 	bool unfinished; /**< run() has left a piece of a descriptor to be run; its thread's */
 	void (*interrupt)(void *opaque, unsigned int vector); /**< may be NULL */
 	void *interrupt_opaque;
@@ -80,6 +88,17 @@ void dm_device_set_engine(struct dm_device *dev, struct dm_engine *engine);
 
 /** Raise an interrupt message. The lock is held. */
 void dm_device_interrupt(struct dm_device *dev, unsigned int vector);
+
+/**
+ * Access memory of another process. The lock is held, and let go meanwhile: when this returns,
+ * anything may have changed. For the thread that runs the device.
+ *
+ * @param len
+ *   1 to dev->remote.max.
+ * @return 0; an errno, negative.
+ */
+int dm_device_access_remote(struct dm_device *dev, bool write, uint64_t iova, void *data,
+		uint64_t len);
 
 /** Run one burst: up to max descriptors, at most about DM_BURST_BYTES, under one hold of the lock. */
 unsigned int dm_device_burst(struct dm_device *dev, unsigned int max);

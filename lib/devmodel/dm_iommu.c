@@ -93,7 +93,7 @@ dm_iommu_map(struct dm_iommu *iommu, uint64_t iova, uint64_t size, void *va, uin
 
 	if (iommu_bad_range(iova, size) || size > UINTPTR_MAX - (uintptr_t)va)
 		return -EINVAL;
-	if ((iova - (uintptr_t)va) % DM_IOVA_ALIGN != 0)
+	if (va != NULL && (iova - (uintptr_t)va) % DM_IOVA_ALIGN != 0)
 		return -EINVAL;
 	if (perm == 0 || (perm & ~(DM_READ | DM_WRITE)) != 0)
 		return -EINVAL;
@@ -105,6 +105,15 @@ dm_iommu_map(struct dm_iommu *iommu, uint64_t iova, uint64_t size, void *va, uin
 	iommu_insert(iommu, i, &range);
 	iommu->generation++;
 	return 0;
+}
+
+/* Leave out what lies before start. */
+static void
+range_cut(struct dm_iova_range *range, uint64_t start)
+{
+	if (range->va != NULL)
+		range->va += start - range->start;
+	range->start = start;
 }
 
 int
@@ -131,8 +140,7 @@ dm_iommu_unmap(struct dm_iommu *iommu, uint64_t iova, uint64_t size)
 		first->end = iova;
 		i++;
 		if (tail.end > end) {
-			tail.va += end - tail.start;
-			tail.start = end;
+			range_cut(&tail, end);
 			iommu_insert(iommu, i, &tail);
 			return 0;
 		}
@@ -142,10 +150,8 @@ dm_iommu_unmap(struct dm_iommu *iommu, uint64_t iova, uint64_t size)
 	memmove(&iommu->ranges[i], &iommu->ranges[i + n],
 			(iommu->count - i - n) * sizeof(*iommu->ranges));
 	iommu->count -= n;
-	if (i < iommu->count && iommu->ranges[i].start < end) {
-		iommu->ranges[i].va += end - iommu->ranges[i].start;
-		iommu->ranges[i].start = end;
-	}
+	if (i < iommu->count && iommu->ranges[i].start < end)
+		range_cut(&iommu->ranges[i], end);
 	return 0;
 }
 
@@ -166,6 +172,24 @@ dm_iommu_find(const struct dm_iommu *iommu, uint64_t iova)
 	if (i == iommu->count || iommu->ranges[i].start > iova)
 		return NULL;
 	return &iommu->ranges[i];
+}
+
+bool
+dm_iommu_covers(const struct dm_iommu *iommu, uint64_t iova, uint64_t len, uint32_t perm)
+{
+	while (len > 0) {
+		const struct dm_iova_range *range = dm_iommu_find(iommu, iova);
+		uint64_t n;
+
+		if (range == NULL || (range->perm & perm) == 0)
+			return false;
+		n = range->end - iova;
+		if (n >= len)
+			return true;
+		iova += n;
+		len -= n;
+	}
+	return true;
 }
 
 uint64_t

@@ -13,6 +13,7 @@
  * Not thread-safe by itself: a device (dm_device.h) owns one and calls it under its lock.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,7 +26,7 @@ struct dm_iommu;
 struct dm_iova_range {
 	uint64_t start; /**< first IOVA */
 	uint64_t end;	/**< one past the last IOVA */
-	uint8_t *va;	/**< where start lies in this process */
+	uint8_t *va;	/**< where start lies in this process; NULL: nowhere */
 	uint32_t perm;	/**< DM_READ, DM_WRITE */
 };
 
@@ -43,6 +44,8 @@ void dm_iommu_destroy(struct dm_iommu *iommu);
 /**
  * Map [iova, iova + size) to va.
  *
+ * @param va
+ *   NULL: it lies in another process, and is reached by dm_device_set_remote() only.
  * @return 0; -EINVAL: size is 0, the range wraps, iova and va are aligned differently, perm is none
  *   or unknown; -EEXIST: part of it is mapped already; -ENOMEM.
  */
@@ -65,6 +68,9 @@ void dm_iommu_unmap_all(struct dm_iommu *iommu);
  * @return the whole mapping, or NULL when nothing is mapped there. Valid until the next map or unmap.
  */
 const struct dm_iova_range *dm_iommu_find(const struct dm_iommu *iommu, uint64_t iova);
+
+/** Whether all of [iova, iova + len) may be accessed, in this process or in another one. */
+bool dm_iommu_covers(const struct dm_iommu *iommu, uint64_t iova, uint64_t len, uint32_t perm);
 
 /** Count of map and unmap calls that changed anything: what a translation cache compares. */
 uint64_t dm_iommu_generation(const struct dm_iommu *iommu);

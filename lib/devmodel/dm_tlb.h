@@ -59,7 +59,7 @@ dm_tlb_lookup(const struct dm_tlb *tlb, uint64_t iova, uint64_t len)
  *
  * @param len
  *   In: bytes wanted. Out: as many of them as lie in one piece from there on.
- * @return where iova lies; NULL: not mapped, or not for this kind of access.
+ * @return where iova lies; NULL: not mapped, or not for this kind of access, or in another process.
  */
 static inline uint8_t *
 dm_tlb_fill(struct dm_tlb *tlb, const struct dm_iommu *iommu, uint64_t iova, uint64_t *len)
@@ -67,7 +67,7 @@ dm_tlb_fill(struct dm_tlb *tlb, const struct dm_iommu *iommu, uint64_t iova, uin
 	const struct dm_iova_range *range = dm_iommu_find(iommu, iova);
 	struct dm_tlb_entry *e = &tlb->entry[(iova >> DM_TLB_SHIFT) % DM_TLB_ENTRIES];
 
-	if (range == NULL || (range->perm & tlb->perm) == 0)
+	if (range == NULL || (range->perm & tlb->perm) == 0 || range->va == NULL)
 		return NULL;
 	e->start = range->start;
 	e->size = range->end - range->start;
@@ -77,7 +77,7 @@ dm_tlb_fill(struct dm_tlb *tlb, const struct dm_iommu *iommu, uint64_t iova, uin
 	return range->va + (iova - range->start);
 }
 
-/** Whether all of [iova, iova + len) may be accessed, in however many pieces it lies. */
+/** Whether all of [iova, iova + len) may be accessed in this process, in however many pieces. */
 static inline bool
 dm_tlb_covers(struct dm_tlb *tlb, const struct dm_iommu *iommu, uint64_t iova, uint64_t len)
 {

@@ -284,9 +284,10 @@ vfiou_caps_format(const struct vfiou_caps *caps, char *text, size_t size)
 {
 	int len = snprintf(text, size,
 		"{\"capabilities\":{\"max_msg_fds\":%" PRIu64 ",\"max_data_xfer_size\":%" PRIu64
-		",\"max_dma_maps\":%" PRIu64 ",\"pgsizes\":%" PRIu64 "%s}}",
+		",\"max_dma_maps\":%" PRIu64 ",\"pgsizes\":%" PRIu64 "%s%s}}",
 		caps->max_msg_fds, caps->max_data_xfer_size, caps->max_dma_maps, caps->pgsizes,
-		caps->write_multiple ? ",\"write_multiple\":true" : "");
+		caps->write_multiple ? ",\"write_multiple\":true" : "",
+		caps->twin_socket ? ",\"twin_socket\":{\"supported\":true,\"fd_index\":0}" : "");
 
 	return len < 0 || (size_t)len >= size ? 0 : (size_t)len + 1;
 }

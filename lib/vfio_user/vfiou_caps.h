@@ -35,7 +35,7 @@ struct vfiou_caps {
 int vfiou_caps_parse(const char *text, size_t size, struct vfiou_caps *caps);
 
 /**
- * Write capabilities.
+ * Write capabilities. The twin socket is the first file of the message.
  *
  * @return bytes written, the NUL included; 0: there is not enough room.
  */

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "vfiou_server_impl.h"
 
@@ -28,6 +30,20 @@ fail(const char **what, int error, const char *reason)
 	return error;
 }
 
+/* Have requests to the client go where it wants them. */
+static int
+open_remote(struct vfiou_server *server, struct vfiou_reply *reply, bool twin)
+{
+	int pair[2] = {-1, -1}, ret;
+
+	if (twin && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return -errno;
+	ret = vfiou_remote_open(&server->remote, server->caps.max_data_xfer_size, pair[0]);
+	reply->fd = pair[1];
+	reply->close_fd = twin;
+	return ret;
+}
+
 static int
 get_version(struct vfiou_server *server, struct vfiou_reply *reply, const char **what)
 {
@@ -38,6 +54,7 @@ get_version(struct vfiou_server *server, struct vfiou_reply *reply, const char *
 		.max_data_xfer_size = VFIOU_DEFAULT_XFER,
 		.max_dma_maps = VFIOU_MAX_MAPS,
 	};
+	int ret;
 
 	if (server->negotiated)
 		return fail(what, -EINVAL, "the version has been agreed on already");
@@ -55,6 +72,10 @@ get_version(struct vfiou_server *server, struct vfiou_reply *reply, const char *
 
 	/* No more than the client offers. */
 	caps.write_multiple = server->caps.write_multiple;
+	caps.twin_socket = server->caps.twin_socket && server->caps.max_msg_fds > 0;
+	ret = open_remote(server, reply, caps.twin_socket);
+	if (ret != 0)
+		return fail(what, ret, "there is no socket or memory to be had");
 	answer->major = VFIOU_MAJOR;
 	answer->minor = version->minor < VFIOU_MINOR ? version->minor : VFIOU_MINOR;
 	reply->len = sizeof(*answer) + vfiou_caps_format(&caps, answer->json, 512);
@@ -284,8 +305,13 @@ set_irqs(struct vfiou_server *server, struct vfiou_reply *reply, const char **wh
 
 	data = set.flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
 	action = set.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
-	if (data == VFIO_IRQ_SET_DATA_EVENTFD && action != VFIO_IRQ_SET_ACTION_TRIGGER)
-		return -ENOTSUP; /* QEMU tries that, and does without */
+	if (data == VFIO_IRQ_SET_DATA_EVENTFD && action != VFIO_IRQ_SET_ACTION_TRIGGER) {
+		/* As Linux has it (vfio_pci_intrs.c): an event to unmask the pin, and no other. */
+		if (set.index != VFIO_PCI_INTX_IRQ_INDEX || action != VFIO_IRQ_SET_ACTION_UNMASK)
+			return -ENOTSUP;
+		vfiou_irq_set_unmask(&server->irq, vfiou_msg_take_fd(&server->msg));
+		return 0;
+	}
 	if (server->msg.num_fds > 0) {
 		int ret = vfiou_irq_prepare(&server->irq);
 

@@ -154,16 +154,18 @@ vfiou_dma_map(struct vfiou_dma *dma, const struct vfiou_dma_map *map, int fd)
 	ret = reserve_region(dma);
 	if (ret != 0)
 		return ret;
-	if (fd >= 0 && perm_of(map->flags) != 0) {
-		ret = map_file(dma, map, fd, &region);
+	if (perm_of(map->flags) != 0) {
+		ret = fd < 0 ? 0 : map_file(dma, map, fd, &region);
 		if (ret != 0)
 			return ret;
 		ret = dm_device_map(dma->dev, map->address, iommu_size(&region), region.va,
 				perm_of(map->flags));
 		if (ret != 0) {
-			munmap(region.mapping, region.bytes);
+			if (region.va != NULL)
+				munmap(region.mapping, region.bytes);
 			return ret;
 		}
+		region.reachable = true;
 	}
 	memmove(&dma->region[at + 1], &dma->region[at],
 			(dma->count - at) * sizeof(*dma->region));
@@ -183,11 +185,11 @@ drop_regions(struct vfiou_dma *dma, size_t first, size_t n)
 	for (i = first; i < first + n; i++) {
 		const struct vfiou_dma_region *r = &dma->region[i];
 
-		if (r->va == NULL)
-			continue;
 		/* When this returns the device does not touch it any more. */
-		dm_device_unmap(dma->dev, r->address, iommu_size(r));
-		munmap(r->mapping, r->bytes);
+		if (r->reachable)
+			dm_device_unmap(dma->dev, r->address, iommu_size(r));
+		if (r->va != NULL)
+			munmap(r->mapping, r->bytes);
 		dma->bytes -= r->bytes;
 	}
 	memmove(&dma->region[first], &dma->region[first + n],

@@ -11,6 +11,10 @@
  * The client's memory: mapped into this process and into the device's IOMMU.
  */
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "dm_device.h"
 #include "vfiou_proto.h"
 
@@ -20,7 +24,8 @@
 struct vfiou_dma_region {
 	uint64_t address;
 	uint64_t size;
-	uint8_t *va; /**< NULL: the client gave no file, the device cannot reach it */
+	bool reachable; /**< by the device: it may be read or written */
+	uint8_t *va; /**< NULL: the client gave no file, and is asked each time (vfiou_remote.h) */
 	void *mapping;	/**< the pages around it, as mmap() gave them */
 	uint64_t bytes; /**< of them; 0: no file */
 };
@@ -41,9 +46,8 @@ void vfiou_dma_init(struct vfiou_dma *dma, struct dm_device *dev, uint64_t max_b
  * Map memory.
  *
  * @param fd
- *   Its file, the caller's still: of tmpfs or hugetlbfs, or a memfd. -1: none. Then the range is
- *   taken note of, and the device faults when it accesses it: QEMU maps ranges without a file (firmware,
- *   video memory) that no DMA goes to.
+ *   Its file, the caller's still: of tmpfs or hugetlbfs, or a memfd. -1: none. Then the device
+ *   reaches it by messages.
  * @return 0; -EINVAL: a field is wrong, the file is none of those or too small; -EEXIST: overlaps
  *   another one; -ENOSPC: too many, or more bytes than the client may map; or what mmap() says.
  */

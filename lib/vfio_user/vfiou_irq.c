@@ -26,6 +26,7 @@ vfiou_irq_init(struct vfiou_irq *irq, unsigned int vectors)
 	for (i = 0; i < VFIOU_MAX_VECTORS; i++)
 		irq->msix_fd[i] = -1;
 	irq->pin_fd = -1;
+	irq->unmask_fd = -1;
 	return 0;
 }
 
@@ -65,6 +66,7 @@ vfiou_irq_release(struct vfiou_irq *irq)
 	for (i = 0; i < VFIOU_MAX_VECTORS; i++)
 		replace_fd(&irq->msix_fd[i], -1);
 	replace_fd(&irq->pin_fd, -1);
+	replace_fd(&irq->unmask_fd, -1);
 	irq->pending = 0;
 	irq->masked = 0;
 	irq->pin_masked = false;
@@ -171,7 +173,17 @@ vfiou_irq_set_pin(struct vfiou_irq *irq, int fd)
 {
 	pthread_mutex_lock(&irq->lock);
 	replace_fd(&irq->pin_fd, fd);
+	if (fd < 0)
+		replace_fd(&irq->unmask_fd, -1);
 	irq->pin_masked = false;
+	pthread_mutex_unlock(&irq->lock);
+}
+
+void
+vfiou_irq_set_unmask(struct vfiou_irq *irq, int fd)
+{
+	pthread_mutex_lock(&irq->lock);
+	replace_fd(&irq->unmask_fd, fd);
 	pthread_mutex_unlock(&irq->lock);
 }
 

@@ -32,6 +32,7 @@ struct vfiou_irq {
 	bool msix_enabled;
 
 	int pin_fd;	     /**< -1: none */
+	int unmask_fd;	     /**< the client signals it to unmask the pin; -1: none */
 	bool pin_masked;     /**< until the client unmasks it: an interrupt masks it */
 	bool pin_disabled;   /**< by the command register */
 };
@@ -71,6 +72,11 @@ void vfiou_irq_configure(struct vfiou_irq *irq, bool msix_enabled, bool pin_disa
 /** Set, or with fd -1 take away, the event of a vector or of the pin. fd is the callee's then. */
 void vfiou_irq_set_msix(struct vfiou_irq *irq, unsigned int vector, int fd);
 void vfiou_irq_set_pin(struct vfiou_irq *irq, int fd);
+
+/** Set, or with fd -1 take away, the event that the client unmasks the pin with. Without an event
+ * for the pin there is none. Server's thread only. fd is the callee's then.
+ */
+void vfiou_irq_set_unmask(struct vfiou_irq *irq, int fd);
 
 void vfiou_irq_mask_msix(struct vfiou_irq *irq, unsigned int vector, bool mask);
 

@@ -44,7 +44,7 @@ vfiou_msg_len(const struct vfiou_msg *msg)
 /**
  * Go on receiving a message; start with one that is all zeros.
  *
- * @return 1: it is complete; 0: the rest is still to come (only of a socket that does not block);
+ * @return 1: it is complete; 0: the rest is still to come;
  *   -ECONNRESET: the other side has closed; -EMSGSIZE: its size is none that a message can have; or
  *   another errno, negative. After an error the stream is of no use any more.
  */

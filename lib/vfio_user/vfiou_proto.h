@@ -105,6 +105,12 @@ struct vfiou_region_access {
 	uint8_t data[];
 };
 
+/** Of VFIOU_DMA_READ and _WRITE, data behind it; and of their replies. */
+struct vfiou_dma_access {
+	uint64_t address;
+	uint64_t count;
+};
+
 /** One of the writes of VFIOU_REGION_WRITE_MULTI. */
 struct vfiou_single_write {
 	uint64_t offset;
@@ -120,6 +126,7 @@ static_assert(sizeof(struct vfiou_dma_map) == 32, "");
 static_assert(sizeof(struct vfiou_dma_unmap) == 24, "");
 static_assert(sizeof(struct vfiou_region_io_fds) == 16, "");
 static_assert(sizeof(struct vfiou_region_access) == 16, "");
+static_assert(sizeof(struct vfiou_dma_access) == 16, "");
 static_assert(sizeof(struct vfiou_single_write) == 24, "");
 static_assert(sizeof(struct vfio_region_info) == 32, "");
 static_assert(sizeof(struct vfio_irq_info) == 16, "");

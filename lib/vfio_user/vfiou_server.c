@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "dm_guard.h"
@@ -55,6 +56,11 @@ vfiou_server_create(const struct vfiou_server_config *config, int fd, struct vfi
 		return -ENOMEM;
 	new->room = calloc(1, VFIOU_MAX_MSG);
 	ret = new->room == NULL ? -ENOMEM : vfiou_irq_init(&new->irq, function->msix_vectors);
+	if (ret == 0) {
+		ret = vfiou_remote_init(&new->remote, config->dev, fd);
+		if (ret != 0)
+			vfiou_irq_destroy(&new->irq);
+	}
 	if (ret != 0) {
 		free(new->room);
 		free(new);
@@ -78,11 +84,13 @@ part_from_client(struct vfiou_server *server)
 {
 	if (server->fd < 0)
 		return;
+	vfiou_remote_close(&server->remote);
 	vfiou_pci_reset(&server->pci);
 	dm_pci_set_interrupt(server->config.dev, NULL, NULL);
 	vfiou_irq_release(&server->irq);
 	vfiou_dma_release(&server->dma);
 	vfiou_msg_free(&server->msg);
+	vfiou_msg_free(&server->twin_msg);
 	shutdown(server->fd, SHUT_RDWR);
 	close(server->fd);
 	server->fd = -1;
@@ -112,14 +120,18 @@ send_reply(struct vfiou_server *server, struct vfiou_reply *reply, int error)
 		.flags = VFIOU_TYPE_REPLY,
 	};
 
+	int ret;
+
 	if (error != 0) {
 		header.flags |= VFIOU_ERROR;
 		header.error = -error;
 		reply->len = 0;
-		reply->fd = -1;
 	}
-	return vfiou_msg_send(server->fd, &header, reply->data, reply->len, NULL, 0, reply->fd,
-		REPLY_TIMEOUT_MS);
+	pthread_mutex_lock(&server->remote.send);
+	ret = vfiou_msg_send(server->fd, &header, reply->data, reply->len, NULL, 0,
+		error == 0 ? reply->fd : -1, REPLY_TIMEOUT_MS);
+	pthread_mutex_unlock(&server->remote.send);
+	return ret;
 }
 
 static void
@@ -143,6 +155,11 @@ handle_message(struct vfiou_server *server)
 	int ret, sent = 0;
 
 	server->messages++;
+	if (server->negotiated && (header->flags & VFIOU_TYPE_MASK) == VFIOU_TYPE_REPLY &&
+			vfiou_remote_answer(&server->remote, &server->msg)) {
+		vfiou_msg_reset(&server->msg);
+		return;
+	}
 	if ((header->flags & VFIOU_TYPE_MASK) == VFIOU_TYPE_COMMAND) {
 		ret = vfiou_command_execute(server, &reply, &what);
 	} else {
@@ -157,6 +174,8 @@ handle_message(struct vfiou_server *server)
 			ret == 0 ? "done" : strerror(-ret));
 	if ((header->flags & VFIOU_NO_REPLY) == 0)
 		sent = send_reply(server, &reply, ret);
+	if (reply.close_fd)
+		close(reply.fd);
 	if (sent == -ETIMEDOUT)
 		hang_up(server, "it does not read its replies");
 	else if (sent != 0)
@@ -194,6 +213,26 @@ watch_memory(struct vfiou_server *server)
 	log_line(&server->config, "memory that it shares was gone when the device came for it");
 }
 
+/* Receive the answers that there are on the twin socket: nothing else may come there. */
+static void
+serve_twin(struct vfiou_server *server)
+{
+	struct vfiou_msg *msg = &server->twin_msg;
+	int ret = 0;
+
+	while (server->remote.twin >= 0 &&
+			(ret = vfiou_msg_receive(msg, server->remote.twin)) == 1) {
+		if ((msg->header.flags & VFIOU_TYPE_MASK) != VFIOU_TYPE_REPLY ||
+				!vfiou_remote_answer(&server->remote, msg)) {
+			hang_up(server, "a message on the twin socket that is no answer");
+			return;
+		}
+		vfiou_msg_reset(msg);
+	}
+	if (ret < 0)
+		hang_up(server, "the twin socket: %s", strerror(-ret));
+}
+
 /* Receive what there is. */
 static void
 serve_client(struct vfiou_server *server)
@@ -203,6 +242,8 @@ serve_client(struct vfiou_server *server)
 	while (server->fd >= 0 && (ret = vfiou_msg_receive(&server->msg, server->fd)) != 0) {
 		if (ret == 1)
 			handle_message(server);
+		else if (vfiou_remote_is_unread(&server->remote))
+			hang_up(server, "it does not read what it is asked");
 		else if (ret == -ECONNRESET && server->msg.received == 0)
 			hang_up(server, "it closed the connection");
 		else if (ret == -ECONNRESET)
@@ -215,6 +256,40 @@ serve_client(struct vfiou_server *server)
 	}
 }
 
+/* The client has signalled that the pin be unmasked. Reading may not wait: it may have been read by
+ * someone else since.
+ */
+static void
+serve_unmask(struct vfiou_server *server)
+{
+	uint64_t count;
+	const struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
+	ssize_t n;
+
+	if (server->irq.unmask_fd < 0)
+		return;
+	n = preadv2(server->irq.unmask_fd, &iov, 1, -1, RWF_NOWAIT);
+	if (n == sizeof(count))
+		vfiou_irq_mask_pin(&server->irq, false, dm_pci_pin_asserted(server->config.dev));
+	else if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+		vfiou_irq_set_unmask(&server->irq, -1);
+}
+
+/* Wait for something to do. A client that has agreed on the version may take all the time it likes. */
+static int
+wait_for_client(const struct vfiou_server *server, uint64_t greeting_end)
+{
+	struct pollfd pfd[] = {
+		{.fd = server->fd, .events = POLLIN},
+		{.fd = server->remote.twin, .events = POLLIN}, /* -1 is skipped */
+		{.fd = server->irq.unmask_fd, .events = POLLIN},
+	};
+
+	if (!server->negotiated)
+		return vfiou_msg_wait(server->fd, POLLIN, greeting_end);
+	return poll(pfd, sizeof(pfd) / sizeof(pfd[0]), -1) < 0 && errno != EINTR ? -errno : 0;
+}
+
 void
 vfiou_server_run(struct vfiou_server *server)
 {
@@ -223,10 +298,13 @@ vfiou_server_run(struct vfiou_server *server)
 
 	while (server->fd >= 0) {
 		serve_client(server);
+		if (server->fd >= 0)
+			serve_twin(server);
+		if (server->fd >= 0)
+			serve_unmask(server);
 		if (server->fd < 0)
 			break;
-		/* A client that has agreed on the version may take all the time it likes. */
-		ret = vfiou_msg_wait(server->fd, POLLIN, server->negotiated ? UINT64_MAX : end);
+		ret = wait_for_client(server, end);
 		if (ret == -ETIMEDOUT)
 			hang_up(server, "it does not agree on a version");
 		else if (ret != 0)
@@ -240,6 +318,7 @@ vfiou_server_destroy(struct vfiou_server *server)
 	if (server == NULL)
 		return;
 	part_from_client(server);
+	vfiou_remote_destroy(&server->remote);
 	vfiou_irq_destroy(&server->irq);
 	free(server->room);
 	free(server);

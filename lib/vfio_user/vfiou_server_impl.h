@@ -17,6 +17,7 @@
 #include "vfiou_irq.h"
 #include "vfiou_msg.h"
 #include "vfiou_pci.h"
+#include "vfiou_remote.h"
 #include "vfiou_server.h"
 
 struct vfiou_server {
@@ -24,6 +25,7 @@ struct vfiou_server {
 	struct vfiou_pci pci;
 	struct vfiou_irq irq;
 	struct vfiou_dma dma;
+	struct vfiou_remote remote;
 
 	int fd; /**< of the client; -1: it has left */
 	uint8_t *room; /**< for a reply */
@@ -31,6 +33,7 @@ struct vfiou_server {
 	bool refused_logged; /**< bad messages are logged once: it could send millions */
 	struct vfiou_caps caps; /**< the client's */
 	struct vfiou_msg msg;
+	struct vfiou_msg twin_msg; /**< from remote.twin */
 	uint64_t messages;
 	unsigned int guarded; /**< dm_guard_count() when it came */
 	bool guarded_logged;
@@ -40,7 +43,8 @@ struct vfiou_server {
 struct vfiou_reply {
 	uint8_t *data; /**< room for VFIOU_MAX_MSG bytes */
 	size_t len;
-	int fd; /**< to be sent along, and kept; -1: none */
+	int fd; /**< to be sent along; -1: none */
+	bool close_fd; /**< and closed then */
 };
 
 /**

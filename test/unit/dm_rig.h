@@ -9,7 +9,7 @@
  * @file
  *
  * A CBDMA model on a test bench: memory behind its IOMMU, a ring of descriptors, a completion word,
- * and the device run by hand.
+ * and the device run by hand. With RIG_REMOTE the memory is reached as another process's is.
  */
 
 #include <setjmp.h>
@@ -38,6 +38,12 @@
 
 #define RIG_ERROR_REPORT (CBDMA_CHANCTRL_ANY_ERR_ABORT_EN | CBDMA_CHANCTRL_ERR_COMPLETION_EN)
 
+#ifdef RIG_REMOTE
+#define RIG_VA(mem) NULL
+#else
+#define RIG_VA(mem) mem
+#endif
+
 struct rig {
 	struct dm_device *dev;
 	uint8_t *mem;
@@ -51,6 +57,26 @@ static inline uint64_t
 rig_iova(uint64_t offset)
 {
 	return RIG_IOVA + offset;
+}
+
+static inline void
+rig_remote_begin(void *opaque)
+{
+	(void)opaque;
+}
+
+static inline int
+rig_remote_access(void *opaque, bool write, uint64_t iova, void *data, uint64_t len)
+{
+	struct rig *rig = opaque;
+	uint64_t offset = iova - RIG_IOVA;
+
+	assert_true(len > 0 && offset < RIG_MEM_SIZE && len <= RIG_MEM_SIZE - offset);
+	if (write)
+		memcpy(rig->mem + offset, data, len);
+	else
+		memcpy(data, rig->mem + offset, len);
+	return 0;
 }
 
 static inline uint64_t
@@ -84,6 +110,12 @@ static inline void
 rig_create(struct rig *rig, const struct dm_cbdma_config *config)
 {
 	const char *error;
+	const struct dm_remote remote = {
+		.begin = rig_remote_begin,
+		.access = rig_remote_access,
+		.max = 64u << 10,
+		.opaque = rig,
+	};
 	unsigned int i;
 
 	memset(rig, 0, sizeof(*rig));
@@ -99,8 +131,10 @@ rig_create(struct rig *rig, const struct dm_cbdma_config *config)
 	rig->word = (volatile uint64_t *)(rig->mem + RIG_WORD);
 	for (i = 0; i < RIG_RING_SIZE; i++)
 		rig->ring[i].next = rig_desc_iova(i + 1);
-	assert_int_equal(
-		dm_device_map(rig->dev, RIG_IOVA, RIG_MEM_SIZE, rig->mem, DM_READ | DM_WRITE), 0);
+	if (RIG_VA(rig->mem) == NULL)
+		assert_int_equal(dm_device_set_remote(rig->dev, &remote), 0);
+	assert_int_equal(dm_device_map(rig->dev, RIG_IOVA, RIG_MEM_SIZE, RIG_VA(rig->mem),
+				 DM_READ | DM_WRITE), 0);
 }
 
 static inline void

@@ -593,6 +593,10 @@ test_reorder(void **state)
 	struct rig *rig = *state;
 	unsigned int fence;
 
+	if (RIG_VA(rig->mem) == NULL) {
+		print_message("with messages, one comes after the other\n");
+		skip();
+	}
 	/* Of three that depend on each other, without a fence, nothing gets through. */
 	for (fence = 0; fence < 4; fence++) {
 		unsigned int at = fence * 3, i;

@@ -382,6 +382,7 @@ test_command(void **state)
 	rig_write(rig, CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET | CBDMA_CHANCMD_SUSPEND);
 	assert_int_equal(rig_state(rig), CBDMA_CHANSTS_HALTED);
 	assert_int_equal(rig_read(rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_CCMDERR);
+	assert_int_equal(dm_device_run(rig->dev, 1), 0); /* the word may be written by it only */
 	assert_int_equal(*rig->word, CBDMA_CHANSTS_HALTED);
 	/* Which keeps it from being armed until it is cleared. */
 	rig_write(rig, CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET);

@@ -41,6 +41,7 @@ serve()
 	local sockets
 
 	sockets=$(printf '%s\n' "$@" | grep -cx -- --socket)
+	: >log # of the one before it, which said that it was listening
 	"$deviced" "$@" >log 2>&1 &
 	server=$!
 	servers+=("$server")

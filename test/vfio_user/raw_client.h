@@ -40,6 +40,7 @@
 #include "vfiou_dma.h"
 #include "vfiou_msg.h"
 #include "vfiou_proto.h"
+#include "vfiou_remote.h"
 #include "vfiou_server.h"
 
 #define RAW_LOG_SIZE (64u << 10)
@@ -140,12 +141,13 @@ raw_listen(struct raw_rig *rig)
 static inline void
 raw_start(struct raw_rig *rig, const struct dm_cbdma_config *config, bool engine)
 {
+	static unsigned int count;
 	const char *error;
 
 	memset(rig, 0, sizeof(*rig));
 	rig->client_fd = -1;
 	pthread_mutex_init(&rig->log_lock, NULL);
-	snprintf(rig->path, sizeof(rig->path), "/tmp/vfiou-test.%d.sock", getpid());
+	snprintf(rig->path, sizeof(rig->path), "/tmp/vfiou-test.%d.%u.sock", getpid(), count++);
 	rig->dev = dm_cbdma_create(config, &error);
 	assert_non_null(rig->dev);
 	if (engine) {

@@ -115,8 +115,12 @@ static const struct message_case cases[] = {
 	{"irqs: unmask", IRQS(20, UNMASK | DATA_NONE, MSIX, 0, 1), 20, 0, 0, 0},
 	{"irqs: mask the pin", IRQS(20, MASK | DATA_NONE, PIN, 0, 1), 20, 0, 0, 0},
 	{"irqs: unmask the pin", IRQS(20, UNMASK | DATA_NONE, PIN, 0, 1), 20, 0, 0, 0},
-	/* libvfio-user takes it and unmasks at once. QEMU tries it, and does without. */
-	{"irqs: unmask by event", IRQS(20, UNMASK | DATA_EVENT, PIN, 0, 1), 20, 1, ENOTSUP, 0},
+	/* As Linux's vfio-pci; libvfio-user takes all of them, and unmasks or masks at once. */
+	{"irqs: unmask by event", IRQS(20, UNMASK | DATA_EVENT, PIN, 0, 1), 20, 1, 0, 0},
+	{"irqs: unmask by event no more", IRQS(20, UNMASK | DATA_EVENT, PIN, 0, 1), 20, 0, 0, 0},
+	{"irqs: mask by event", IRQS(20, MASK | DATA_EVENT, PIN, 0, 1), 20, 1, ENOTSUP, 0},
+	{"irqs: unmask by event, MSI-X", IRQS(20, UNMASK | DATA_EVENT, MSIX, 0, 1), 20, 1, ENOTSUP,
+		0},
 
 	{"io fds: short", IO_FDS(16, 0, 0, 0), 8, 0, EINVAL, 0},
 	{"io fds: bad flags", IO_FDS(216, 1, 0, 0), 16, 0, EINVAL, 0},
@@ -378,6 +382,65 @@ test_odd_memory(void **state)
 	raw_close(&rig, fd);
 }
 
+/* What SPDK's vfio-user host library sends (lib/vfio_user/host), message by message: a version without
+ * capabilities; region information with all of its room, less the structure's, for a payload; files with
+ * DMA_UNMAP, too. It reads a reply as a header and then as the rest, and takes no payload that is longer
+ * than what it sent or has room for.
+ */
+static void
+test_spdk(void **state)
+{
+	static const uint32_t rw = VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE;
+	const uint64_t huge = 2u << 20, address = 0x200000200000;
+	uint8_t region[4096 - sizeof(struct vfio_region_info)];
+	struct vfio_region_info *info = (void *)region;
+	struct vfiou_device_info device = {.argsz = sizeof(device)};
+	struct vfiou_dma_unmap unmap = {.argsz = sizeof(unmap), .address = address, .size = huge};
+	int fd = raw_connect(&rig), file = raw_memory(2 * huge);
+	struct cbdma_desc desc = {
+		.size = 64, .src = address + 0x1000, .dst = address + 0x2000, .next = address};
+	uint8_t byte = 0x5a;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(raw_version(fd, 0, 1, NULL, &reply), 0);
+	assert_true(reply.len <= 4096);
+	assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_INFO, &device, sizeof(device), NULL, 0,
+				 &reply), 0);
+	assert_int_equal(reply.len, sizeof(device));
+	memcpy(&device, reply.data, sizeof(device));
+	assert_int_equal(device.num_regions, VFIO_PCI_NUM_REGIONS);
+	for (i = 0; i < device.num_regions; i++) {
+		memset(region, 0, sizeof(region));
+		info->argsz = sizeof(region);
+		info->index = i;
+		assert_int_equal(raw_command(fd, VFIOU_DEVICE_GET_REGION_INFO, region,
+					 sizeof(region), NULL, 0, &reply), 0);
+		assert_true(reply.len <= 4096);
+		if (i == VFIO_PCI_BAR2_REGION_INDEX) {
+			assert_true(reply.fd >= 0); /* it maps all of it, without sparse areas */
+			close(reply.fd);
+		}
+	}
+	assert_int_equal(raw_map(fd, address, huge, huge, rw, file), 0);
+	assert_int_equal(pwrite(file, &desc, sizeof(desc), huge), sizeof(desc));
+	assert_int_equal(pwrite(file, &byte, 1, huge + 0x1000), 1);
+	raw_set(fd, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHAINADDR, 8, address);
+	raw_set(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_DMACOUNT, 2, 1);
+	for (i = 0; i < 20000 && (raw_get(fd, BAR0, CBDMA_CHANNEL(0) + CBDMA_CHANSTS, 8) &
+			CBDMA_CHANSTS_STATE_MASK) == CBDMA_CHANSTS_ACTIVE; i++)
+		usleep(1000);
+	byte = 0;
+	assert_int_equal(pread(file, &byte, 1, huge + 0x2000), 1);
+	assert_int_equal(byte, 0x5a);
+	assert_int_equal(raw_command(fd, VFIOU_DMA_UNMAP, &unmap, sizeof(unmap), &file, 1, &reply),
+		0);
+	assert_int_equal(raw_count_maps(), 0);
+	close(file);
+	raw_close(&rig, fd);
+}
+
 static int
 setup_budget(void **state)
 {
@@ -397,6 +460,7 @@ main(void)
 		WITH(test_trigger),
 		cmocka_unit_test_setup_teardown(test_no_files, setup_doorbell, teardown),
 		WITH(test_odd_memory),
+		cmocka_unit_test_setup_teardown(test_spdk, setup_doorbell, teardown),
 	};
 
 	return cmocka_run_group_tests_name("vfiou_cases", tests, NULL, NULL);

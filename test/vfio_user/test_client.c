@@ -4,6 +4,7 @@
 
 /* The client against servers that talk nonsense: an error within a bounded time, and no harm. */
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,6 +59,17 @@ reply_to(int fd, const struct vfiou_msg *msg, const struct script *s)
 		return;
 }
 
+/* A message, or why there is none. */
+static int
+receive(struct vfiou_msg *msg, int fd)
+{
+	int ret;
+
+	while ((ret = vfiou_msg_receive(msg, fd)) == 0)
+		vfiou_msg_wait(fd, POLLIN, UINT64_MAX);
+	return ret;
+}
+
 static void *
 serve(void *opaque)
 {
@@ -69,16 +81,16 @@ serve(void *opaque)
 	int fd = accept(listen_fd, NULL, NULL);
 
 	(void)opaque;
-	if (vfiou_msg_receive(&msg, fd) == 1) {
+	if (receive(&msg, fd) == 1) {
 		header.id = msg.header.id;
 		vfiou_msg_send(fd, &header, &version, sizeof(version), json, strlen(json) + 1, -1,
 			1000);
 		vfiou_msg_reset(&msg);
-		if (vfiou_msg_receive(&msg, fd) == 1 && !script.silent)
+		if (receive(&msg, fd) == 1 && !script.silent)
 			reply_to(fd, &msg, &script);
 		if (script.cut == 0) { /* until the client hangs up */
 			vfiou_msg_reset(&msg);
-			vfiou_msg_receive(&msg, fd);
+			receive(&msg, fd);
 		}
 	}
 	vfiou_msg_free(&msg);
@@ -199,13 +211,13 @@ serve_late(void *opaque)
 	int fd = accept(listen_fd, NULL, NULL);
 
 	(void)opaque;
-	if (vfiou_msg_receive(&msg, fd) != 1)
+	if (receive(&msg, fd) != 1)
 		return NULL;
 	header.id = msg.header.id;
 	vfiou_msg_send(fd, &header, &version, sizeof(version), "{}", 3, -1, 1000);
 	vfiou_msg_reset(&msg);
 	reply.header.size = sizeof(reply);
-	while (vfiou_msg_receive(&msg, fd) == 1) {
+	while (receive(&msg, fd) == 1) {
 		reply.header.id = msg.header.id;
 		reply.value++;
 		if (reply.value == 1)

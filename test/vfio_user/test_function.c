@@ -242,6 +242,53 @@ test_pin(void **state)
 	work_end(&w);
 }
 
+static unsigned int
+events_soon(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&pfd, 1, 20000), 1);
+	return events(fd);
+}
+
+/* The client unmasks the pin with an event, as KVM does at the end of an interrupt. */
+static void
+test_unmask_event(void **state)
+{
+	int pin = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, 0), i;
+	const unsigned int fds_before = raw_count_fds();
+	struct work w;
+
+	(void)state;
+	work_start(&w);
+	raw_set(w.fd, CONFIG, 0x80 + PCI_MSIX_FLAGS, 2, 0);
+	assert_int_equal(set_irqs(w.fd, DATA_EVENT | TRIGGER, PIN, 0, 1, &pin, 1), 0);
+	assert_int_equal(set_irqs(w.fd, DATA_EVENT | UNMASK, PIN, 0, 1, &unmask, 1), 0);
+	raw_set(w.fd, BAR0, CH0 + CBDMA_DMACOUNT, 2, 1);
+	assert_int_equal(dm_device_run(rig.dev, 10), 1);
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(events_soon(pin), 1);
+		assert_int_equal(eventfd_write(unmask, 1), 0); /* it is asserted still */
+	}
+	assert_int_equal(events_soon(pin), 1);
+	/* Taken back, it does nothing; and it goes with the interrupt's event. */
+	assert_int_equal(set_irqs(w.fd, DATA_EVENT | UNMASK, PIN, 0, 1, NULL, 0), 0);
+	assert_int_equal(eventfd_write(unmask, 1), 0);
+	usleep(20000);
+	assert_int_equal(events(pin), 0);
+	assert_int_equal(set_irqs(w.fd, DATA_EVENT | UNMASK, PIN, 0, 1, &unmask, 1), 0);
+	assert_int_equal(events_soon(pin), 1); /* it was signalled before */
+	assert_int_equal(set_irqs(w.fd, DATA_NONE | TRIGGER, PIN, 0, 0, NULL, 0), 0);
+	assert_int_equal(eventfd_write(unmask, 1), 0);
+	usleep(20000);
+	assert_int_equal(events(unmask), 1); /* not read */
+	assert_int_equal(raw_get(w.fd, CONFIG, PCI_VENDOR_ID, 2), 0x8086);
+	work_end(&w);
+	assert_int_equal(raw_count_fds(), fds_before);
+	close(pin);
+	close(unmask);
+}
+
 /* Memory that is unmapped is not written to, not even by the completion word of a late error. */
 static void
 test_unmapped_is_unmapped(void **state)
@@ -415,6 +462,7 @@ main(void)
 		WITH(test_work),
 		WITH(test_bus_master),
 		WITH(test_pin),
+		WITH(test_unmask_event),
 		WITH(test_unmapped_is_unmapped),
 		WITH_DOORBELL(test_doorbell_bar),
 		WITH(test_event_full),

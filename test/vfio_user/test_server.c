@@ -329,8 +329,8 @@ test_set_irqs_bad(void **state)
 	assert_int_equal(set_irqs(fd, good | VFIO_IRQ_SET_ACTION_MASK, MSIX, 0, 1, &ev, 1), EINVAL);
 	assert_int_equal(set_irqs(fd, good | 1u << 6, MSIX, 0, 1, &ev, 1), EINVAL);
 	assert_int_equal(set_irqs(fd, DATA_BOOL | TRIGGER, MSIX, 0, 1, NULL, 0), EINVAL);
-	assert_int_equal(set_irqs(fd, DATA_EVENT | VFIO_IRQ_SET_ACTION_UNMASK, PIN, 0, 1, &ev, 1),
-		ENOTSUP);
+	assert_int_equal(set_irqs(fd, DATA_EVENT | UNMASK, MSIX, 0, 1, &ev, 1), ENOTSUP);
+	assert_int_equal(set_irqs(fd, DATA_EVENT | UNMASK, PIN, 0, 1, &file, 1), EINVAL);
 	/* Files that are no events: one that is never full, one that blocks. */
 	assert_int_equal(set_irqs(fd, good, MSIX, 0, 1, &file, 1), EINVAL);
 	assert_int_equal(pipe(ends), 0);
