@@ -175,6 +175,13 @@ debian13_packages()
 		./package.sh build/packages-debian13
 }
 
+# The distribution's own binary, of both releases, on registers each access to which is the model's.
+dma_ioat_natively()
+{
+	test/autotest.sh build/gcc dma_ioat
+	"$TOP/test/debian13.sh" test/autotest.sh build/debian13 dma_ioat
+}
+
 # The same loop on DPDK's dma_ioat and on ours.
 fewer_instructions()
 {
@@ -225,7 +232,7 @@ cd "$TOP"
 . /etc/os-release
 export TOP DRIVER_SDK
 export -f build sanitized_build installs setup_says_what_is_missing lists_pci_ids debian13_build \
-	debian13_tests debian13_packages fewer_instructions refused \
+	debian13_tests debian13_packages dma_ioat_natively fewer_instructions refused \
 	hardware_refuses
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh package.sh test.sh .ci/run \
@@ -263,6 +270,7 @@ check "dpdk-test: dmadev_autotest, Debian 13's DPDK, device in another process" 
 check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
 check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 	test/perf.sh 1 config/dma-perf/sg.ini
+check "dmadev_autotest: dma_ioat natively" dma_ioat_natively
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
 check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
 check "packages: build, lintian" ./package.sh build/packages

@@ -27,7 +27,7 @@ LOGS=$TOP/build/guest-logs
 KEPT=/var/lib/copyengine # in the root: what is made once
 VERSIONS=(3.4 3.3 3.2)	 # of the devices 10.0, 11.0 and 12.0 of a guest
 CHANNELS=(2 1 1)
-BOOT_LIMIT=60 # seconds
+BOOT_LIMIT=180 # seconds
 
 # --- What a guest is made of
 

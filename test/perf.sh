@@ -120,7 +120,7 @@ for ((i = 1; i <= repetitions; i++)); do
 	say "dpdk-test-dma-perf on ${ini##*/}, run $i of $repetitions"
 	csv=$RUN_DIR/$i.csv
 	csvs+=("$csv")
-	run timeout -k 5 300 dpdk-test-dma-perf "${load[@]}" --config "$ini" --result "$csv" \
+	run timeout -k 5 300 env "LD_PRELOAD=${PEER-}" dpdk-test-dma-perf "${load[@]}" --config "$ini" --result "$csv" \
 		>"$RUN_DIR/log" 2>&1 || true
 	awk "$table" "$ini" "$csv" >"$RUN_DIR/table" || {
 		tail -n 40 "$RUN_DIR/log" >&2

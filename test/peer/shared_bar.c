@@ -2,53 +2,20 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-/**
- * @file
- *
- * A CBDMA function whose registers are a file that other people's drivers map as the BAR of a PCI
- * device (test/bench/peer.sh), so that they run on the model at native speed.
- *
- * EAL loads this as a plugin (-d), before it looks for devices. The model runs in this process, its
- * engine as it runs for dma_cbdma; DMACOUNT is rung in the file itself. All other registers are plain
- * memory to the driver: a thread looks for what it has written. That is too slow and too coarse for
- * errors (nobody sees that a 1 was written to clear a bit), and enough for a driver that resets,
- * starts and then only submits.
- *
- * From the environment: PEER_BAR, the file; PEER_CPU, the engine's CPU.
- */
-
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
-
-#include <rte_eal.h>
-#include <rte_memory.h>
-
-#include <dm_cbdma.h>
-#include <dm_engine.h>
 
 #include "cbdma_hw.h"
-
-#define BAR_SIZE 0x4000
+#include "peer.h"
 
 /* Between two looks at what the driver has written: rare enough not to be in the engine's way. */
 #define LOOK_NS (500 * 1000)
 
 static uint8_t *bar;
 static struct dm_device *model;
-
-static void
-die(const char *what, const char *why)
-{
-	fprintf(stderr, "peer device: %s: %s\n", what, why);
-	exit(1);
-}
 
 static volatile uint8_t *
 channel_register(unsigned int offset)
@@ -60,27 +27,6 @@ static uint64_t
 get64(unsigned int offset)
 {
 	return __atomic_load_n((uint64_t *)(uintptr_t)channel_register(offset), __ATOMIC_ACQUIRE);
-}
-
-static int
-map_page(const struct rte_memseg_list *msl, const struct rte_memseg *seg, void *arg)
-{
-	(void)arg;
-	if (msl->external || seg->iova == RTE_BAD_IOVA)
-		return 0;
-	return dm_device_map(model, seg->iova, seg->len, seg->addr, DM_READ | DM_WRITE);
-}
-
-/* All that DPDK has by now. Its memory does not change from here on: buffers come before start. */
-static void
-map_memory(void)
-{
-	int ret;
-
-	dm_device_unmap_all(model);
-	ret = rte_memseg_walk(map_page, NULL);
-	if (ret != 0)
-		die("cannot map memory", strerror(-ret));
 }
 
 /* The driver wrote CHAINADDR: what it set up before and after, and then the chain. Completions are
@@ -96,7 +42,6 @@ start_chain(uint64_t chainaddr)
 	/* CHANCMP comes within nanoseconds of CHAINADDR, before or after. */
 	nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
 	cmp = get64(CBDMA_CHANCMP);
-	map_memory();
 	dm_device_write(model, base + CBDMA_CHANCMP, 8, cmp);
 	/* This clears DMACOUNT; the driver may have rung it already. */
 	count = __atomic_load_n((uint16_t *)(uintptr_t)channel_register(CBDMA_DMACOUNT),
@@ -132,41 +77,26 @@ watch(void *arg)
 	return NULL;
 }
 
-static void __attribute__((constructor))
-peer_device_init(void)
+void *
+shared_bar(void)
 {
-	const char *path = getenv("PEER_BAR"), *cpu = getenv("PEER_CPU"), *error;
 	struct dm_cbdma_config config = {.version = CBDMA_VER_3_4};
-	struct dm_engine *engine;
 	pthread_t thread;
-	int fd, ret;
+	int ret;
 
-	if (path == NULL)
-		return;
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		die(path, strerror(errno));
-	bar = mmap(NULL, BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
+	bar = mmap(NULL, PEER_BAR_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (bar == MAP_FAILED)
-		die(path, strerror(errno));
-
-	memset(bar, 0, BAR_SIZE);
+		peer_die("cannot map the BAR", strerror(errno));
 	config.doorbell[0] = (uint16_t *)(uintptr_t)channel_register(CBDMA_DMACOUNT);
-	model = dm_cbdma_create(&config, &error);
-	if (model == NULL)
-		die("no device", error);
+	model = peer_create(&config);
 	bar[CBDMA_CHANCNT] = dm_device_read(model, CBDMA_CHANCNT, 1);
 	bar[CBDMA_XFERCAP] = dm_device_read(model, CBDMA_XFERCAP, 1);
 	bar[CBDMA_CBVER] = dm_device_read(model, CBDMA_CBVER, 1);
 	bar[CBDMA_DMACAPABILITY] = dm_device_read(model, CBDMA_DMACAPABILITY, 1);
 	*channel_register(CBDMA_CHANSTS) = CBDMA_CHANSTS_SUSPENDED;
 
-	ret = dm_engine_get(cpu == NULL ? DM_CPU_ANY : atoi(cpu), DM_IDLE_SLEEP, &engine);
-	if (ret == 0)
-		ret = dm_engine_attach(engine, model);
-	if (ret == 0)
-		ret = -pthread_create(&thread, NULL, watch, NULL);
+	ret = pthread_create(&thread, NULL, watch, NULL);
 	if (ret != 0)
-		die("no engine", strerror(-ret));
+		peer_die("no thread", strerror(ret));
+	return bar;
 }
