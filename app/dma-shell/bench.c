@@ -152,8 +152,7 @@ parse_sizes(struct bench *b, const struct args *a)
 {
 	const union word *w = option(a, "sizes");
 	char path[SHELL_WORD_SIZE];
-	const char *list = w == NULL ? SIZES : w->text.start;
-	size_t len = w == NULL ? strlen(SIZES) : w->text.len;
+	struct span list = w == NULL ? (struct span){ SIZES, strlen(SIZES) } : w->text;
 	char word[32];
 	uint64_t size;
 	unsigned int i;
@@ -163,7 +162,7 @@ parse_sizes(struct bench *b, const struct args *a)
 	b->nb_sizes = 0;
 	if (w != NULL && capture_of(w, path) != NULL)
 		return bench_packets(b, path);
-	while (list_next(&list, &len, word, sizeof(word))) {
+	while (list_next(&list, word, sizeof(word))) {
 		if (parse_size(word, &size) != 0 || size == 0 || size > BENCH_SIZE_MAX)
 			return shell_error(-EINVAL, "bad word '%s' for 'sizes': expected sizes of 1 to "
 				"%uM", word, BENCH_SIZE_MAX >> 20);
@@ -202,8 +201,7 @@ static int
 parse_lcores(struct bench *b, const struct args *a)
 {
 	const union word *w = option(a, "lcores");
-	const char *list;
-	size_t len;
+	struct span list;
 	char word[32], *end;
 	unsigned int lcore;
 	unsigned long n;
@@ -215,9 +213,8 @@ parse_lcores(struct bench *b, const struct args *a)
 				return add_lane(b, lcore);
 		return add_lane(b, rte_get_main_lcore());
 	}
-	list = w->text.start;
-	len = w->text.len;
-	while (list_next(&list, &len, word, sizeof(word))) {
+	list = w->text;
+	while (list_next(&list, word, sizeof(word))) {
 		n = strtoul(word, &end, 10);
 		if (!isdigit((unsigned char)word[0]) || *end != '\0' || n > RTE_MAX_LCORE)
 			return shell_error(-EINVAL, "bad word '%s' for 'lcores': expected lcores of "
@@ -360,12 +357,11 @@ static int
 parse_loads(struct bench *b, const struct args *a)
 {
 	const union word *w = option(a, "load");
-	const char *list = w == NULL ? NULL : w->text.start;
-	size_t len = w == NULL ? 0 : w->text.len;
+	struct span list = w == NULL ? (struct span){ NULL, 0 } : w->text;
 	uint64_t percent;
 	char word[32];
 
-	while (list_next(&list, &len, word, sizeof(word))) {
+	while (list_next(&list, word, sizeof(word))) {
 		if (parse_size(word, &percent) != 0 || percent < 1 || percent > 100)
 			return shell_error(-EINVAL, "bad word '%s' for 'load': expected percents of 1 "
 				"to 100", word);

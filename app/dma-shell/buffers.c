@@ -41,12 +41,12 @@ buffer_first(void)
 }
 
 struct buffer *
-buffer_find(const char *name, size_t len)
+buffer_find(const char *name)
 {
 	struct buffer *b;
 
 	for (b = buffers; b != NULL; b = b->next)
-		if (strlen(b->name) == len && strncmp(b->name, name, len) == 0)
+		if (strcmp(b->name, name) == 0)
 			return b;
 	return NULL;
 }
@@ -231,7 +231,7 @@ buffer_new(const char *name, uint64_t size, int numa, uint64_t page)
 {
 	struct buffer *b, **last;
 
-	if (buffer_find(name, strlen(name)) != NULL) {
+	if (buffer_find(name) != NULL) {
 		shell_error(-EEXIST, "there is a buffer %s already: 'free %s' first", name, name);
 		return NULL;
 	}
@@ -450,7 +450,7 @@ cmd_compare(const struct args *a)
 int
 cmd_load(const struct args *a)
 {
-	struct buffer *b = buffer_find(a->w[2].str, strlen(a->w[2].str));
+	struct buffer *b = buffer_find(a->w[2].str);
 	const char *path = a->w[1].str;
 	bool created = b == NULL;
 	struct stat st;

@@ -40,16 +40,22 @@ shell_sleep(double seconds)
 		nanosleep(&t, NULL);
 }
 
-/* Where a command ends: at ';' outside of quotes, or at the end of the line. */
+/*
+ * How long a command is: to a ';' outside of quotes, or to the end of the line. What is a comment at
+ * its end is in *comment.
+ */
 static size_t
-command_length(const char *line)
+command_length(const char *line, size_t *comment)
 {
 	bool quoted = false;
 	size_t i;
 
+	*comment = 0;
 	for (i = 0; line[i] != '\0' && line[i] != '\n'; i++) {
-		if (line[i] == '#' && !quoted)
-			return strcspn(line, "\n"); /* a comment, whatever is in it */
+		if (line[i] == '#' && !quoted) {
+			*comment = strcspn(line + i, "\n"); /* whatever is in it */
+			return i + *comment;
+		}
 		if (line[i] == '"')
 			quoted = !quoted;
 		else if (line[i] == ';' && !quoted)
@@ -70,15 +76,14 @@ int
 shell_run_line(const char *line)
 {
 	char command[LINE_SIZE];
-	size_t len;
+	size_t len, comment;
 	int ret = 0;
 
 	while (ret == 0 && !shell.quit && !shell.interrupted) {
-		len = command_length(line);
-		if (len >= sizeof(command))
+		len = command_length(line, &comment);
+		if (len - comment >= sizeof(command))
 			return shell_error(-E2BIG, "a command of %zu characters is too long", len);
-		memcpy(command, line, len);
-		command[len] = '\0';
+		strlcpy(command, line, len - comment + 1);
 		out_command();
 		ret = grammar_run(command);
 		if (ret == 0)
@@ -188,7 +193,7 @@ cmd_repeat(const struct args *a)
 {
 	char command[LINE_SIZE];
 	uint64_t i;
-	int ret = unquote(a->rest, command, sizeof(command));
+	int ret = unquote(a->w[2].text.start, command, sizeof(command));
 
 	for (i = 0; i < a->w[1].num && ret == 0 && !shell.quit; i++)
 		ret = run_nested(command);
@@ -200,7 +205,7 @@ cmd_expect_fail(const struct args *a)
 {
 	char command[LINE_SIZE];
 	bool outer = out_failure_expected;
-	int ret = unquote(a->rest, command, sizeof(command));
+	int ret = unquote(a->w[2].text.start, command, sizeof(command));
 
 	if (ret != 0)
 		return ret;

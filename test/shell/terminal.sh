@@ -113,7 +113,7 @@ clean
 keys "set device 0 ?"
 see "ring: descriptors in the ring"
 keys "ring ?"
-see "UINT64"
+see "a number: descriptors"
 keys C-u C-a C-k "alloc third ?"
 see "a size in bytes.*a buffer that devices reach"
 keys C-a C-k
