@@ -81,7 +81,7 @@ def dma_cp(program):
     run(program, "nothing", "to2", status=1, says="cannot open nothing")
     run(program, ".", "to2", status=1, says="is a directory")
     run(program, "from", "from", status=1, says="same file")
-    run(program, "from", "no/such/folder", status=1, says="cannot create")
+    run(program, "from", "no/such/folder", status=1, says="cannot write")
     assert not os.path.exists("to2")
     if os.path.exists("/dev/full"):
         run(program, "from", "/dev/full", status=1, says="is not a file")

@@ -41,7 +41,7 @@ plot_check(const char *path)
 	if (!gnuplot_is_there())
 		return shell_error(-ENOENT,
 			"there is no gnuplot to plot with: apt-get install gnuplot-nox");
-	return bench_can_write(path);
+	return 0;
 }
 
 /* In gnuplot's single quotes only a single quote is special. */

@@ -231,6 +231,9 @@ void dma_memory_free(struct dma_memory *mem);
 void buffers_map_device(int16_t id);
 struct buffer *buffer_find(const char *name);
 struct buffer *buffer_first(void);
+/** NULL, after a message, where there is one of that name, or no memory. */
+struct buffer *buffer_new(const char *name, uint64_t size, int numa, uint64_t page);
+void buffer_delete(struct buffer *b);
 void buffers_fini(void);
 
 /* Ranges of buffers, see ranges.c */

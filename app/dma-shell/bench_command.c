@@ -10,30 +10,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <rte_string_fns.h>
 
 #include "bench.h"
+#include "files.h"
 #include "workers.h"
 
 #define SIZES     "64,256,1K,4K,16K,64K"
 #define TOLERANCE 10 /* percent */
 
-int
-bench_compare(const struct bench_figure *a, const struct bench_figure *b)
-{
-	return b->low > a->high ? 1 : b->high < a->low ? -1 : 0;
-}
-
-const char *
-bench_verdict(int order)
-{
-	return order > 0 ? "faster" : order < 0 ? "slower" : "same";
-}
-
-/* Half of the distance from the lowest to the highest, of the median. */
+/* Half of the distance from the lower to the higher end, in percent of the median. */
 static double
 spread(const struct bench_figure *f)
 {
@@ -67,8 +54,8 @@ show_row(const struct bench *b, const struct bench_row *r)
 	out_real("vs_gbps", y->gbps.median, 2);
 	out_real(shell.json ? "vs_spread_percent" : "+-%", spread(&y->gbps), 1);
 	out_real(shell.json ? "vs_cycles" : "vs_cyc", y->cycles, 1);
-	out_real("ratio", x->gbps.median / RTE_MAX(y->gbps.median, 1e-9), 2);
-	out_str("is", "%s", bench_verdict(bench_compare(&y->gbps, &x->gbps)));
+	out_real("ratio", r->ratio.median, 2);
+	out_str("is", "%s", bench_verdict_name(bench_verdict(&r->ratio)));
 	out_row();
 }
 
@@ -91,46 +78,38 @@ show_loads(const struct bench *b)
 	}
 }
 
-/* The smallest size from which on a measure is as good with the device, or better; 0: none. */
-static uint64_t
-good_from(const struct bench *b, bool cycles, int order)
+/*
+ * The smallest size from which on the first side is at least so good. What is unclear about the longest
+ * ones leaves it open.
+ */
+static void
+out_from(const struct bench *b, const char *key, bool cycles, enum bench_verdict least)
 {
+	enum bench_verdict v = BENCH_SAME;
 	uint64_t from = 0;
 	unsigned int i;
 
-	for (i = b->nb_rows; i-- > 0;) {
-		const struct bench_result *x = &b->row[i].side[0], *y = &b->row[i].side[1];
-
-		if (cycles ? x->cycles >= y->cycles : bench_compare(&y->gbps, &x->gbps) < order)
+	for (i = b->nb_rows; i-- > 0; from = b->row[i].size) {
+		v = bench_verdict(cycles ? &b->row[i].savings : &b->row[i].ratio);
+		if (v < least || v == BENCH_UNCLEAR)
 			break;
-		from = b->row[i].size;
 	}
-	return from;
-}
-
-static void
-out_from(const char *key, uint64_t from)
-{
 	if (from > 0)
 		out_num(key, from);
 	else
-		out_str(key, "never");
+		out_str(key, "%s", v == BENCH_UNCLEAR ? "unclear" : "never");
 }
 
 static void
 show_verdict(const struct bench *b)
 {
-	if (b->side[1].cpu) {
-		out_begin("offload");
-		out_from("costs_less_CPU_from", good_from(b, true, 0));
-		out_from("is_as_fast_from", good_from(b, false, 0));
-		out_from("is_faster_from", good_from(b, false, 1));
-	} else {
-		out_begin("against");
+	out_begin(b->side[1].cpu ? "offload" : "against");
+	if (b->side[1].cpu)
+		out_from(b, "costs_less_CPU_from", true, BENCH_FASTER);
+	else
 		out_str("name", "%s", b->side[1].name);
-		out_from("is_as_fast_from", good_from(b, false, 0));
-		out_from("is_faster_from", good_from(b, false, 1));
-	}
+	out_from(b, "as_fast_from", false, BENCH_SAME);
+	out_from(b, "faster_from", false, BENCH_FASTER);
 	out_line();
 }
 
@@ -372,34 +351,6 @@ parse_loads(struct bench *b, const struct args *a)
 	return 0;
 }
 
-/* Two names of one file. Devices take what comes twice. */
-static bool
-same_file(const char *a, const char *b)
-{
-	struct stat x, y;
-	const bool x_there = stat(a, &x) == 0, y_there = stat(b, &y) == 0;
-
-	if (!x_there || !y_there)
-		return strcmp(a, b) == 0;
-	return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-int
-bench_can_write(const char *path)
-{
-	struct stat st;
-	const bool there = lstat(path, &st) == 0;
-	FILE *f = fopen(path, "a");
-
-	if (f == NULL)
-		return shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
-	fclose(f);
-	/* There may never be figures for it. */
-	if (!there)
-		unlink(path);
-	return 0;
-}
-
 /*
  * Before time is spent on what has no place. A file that were written twice would lose the first,
  * and what is to be checked would be the new figures, beside which they are never slower.
@@ -421,10 +372,10 @@ check_files(const struct args *a)
 			continue;
 		if (strcmp(names[i], "plot") == 0)
 			ret = plot_check(path[i]);
-		else if (strcmp(names[i], "check") != 0 && strcmp(names[i], "sizes") != 0)
-			ret = bench_can_write(path[i]);
+		if (ret == 0 && strcmp(names[i], "check") != 0 && strcmp(names[i], "sizes") != 0)
+			ret = file_writable(path[i]);
 		for (j = 0; j < i && ret == 0; j++)
-			if (path[j] != NULL && same_file(path[i], path[j]))
+			if (path[j] != NULL && file_same(path[i], path[j]))
 				ret = shell_error(-EINVAL, "'%s' is for '%s' already: give '%s' "
 					"another file", path[i], names[j], names[i]);
 	}
