@@ -218,7 +218,7 @@ def packet_mirror(program):
 
 def mailbox(program):
     run(program, says="1000 rounds")
-    run(program, "-n", "3", says="3 rounds")
+    run(program, "-n", "3", says=" operations and the CPU the others")
     for wrong in "x", "-1", "0", "4294967296", "":
         run(program, "-n", wrong, status=2, says="takes a number from 1 to")
     run(program, "-n", status=2, says="see --help")

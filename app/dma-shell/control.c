@@ -109,31 +109,45 @@ run_nested(const char *line)
 	return ret;
 }
 
+/* The length of the next line; -ENODATA at the end, -EINVAL when it is none of a text. */
+static int
+read_line(FILE *f, char *line, size_t size)
+{
+	size_t n = 0;
+	int c;
+
+	while ((c = getc(f)) != EOF && c != '\n') {
+		if (c == '\0' || n + 1 == size)
+			return -EINVAL;
+		line[n++] = c;
+	}
+	if (n > 0 && line[n - 1] == '\r')
+		n--;
+	line[n] = '\0';
+	return c == EOF && n == 0 ? -ENODATA : (int)n;
+}
+
 int
 shell_run_stream(FILE *f, const char *name)
 {
 	unsigned int number = 0;
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t len;
-	int ret = 0;
+	char line[2 * LINE_SIZE];
+	int len, ret = 0;
 
 	while (ret == 0 && !shell.quit && !shell.interrupted &&
-			(len = getline(&line, &size, f)) >= 0) {
+			(len = read_line(f, line, sizeof(line))) != -ENODATA) {
 		number++;
-		while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
-			line[--len] = '\0';
 		/* A run of a script reads like a session, with what its author says. */
 		if (len > 0)
 			shell_note(line[0] == '#' ? "%s" : "dma-shell> %s", line);
-		if (strlen(line) != (size_t)len)
-			ret = shell_error(-EINVAL, "there is a NUL in the line");
+		if (len < 0)
+			ret = shell_error(len, "the line holds a NUL, or more than %zu characters: "
+				"it is no text", sizeof(line) - 1);
 		else
 			ret = run_nested(line);
 		if (ret != 0 && ret != -EINTR)
 			shell_error(ret, "%s:%u: stopped here", name, number);
 	}
-	free(line);
 	/* A folder can be opened, and then not be read: that is no script without commands. */
 	if (ret == 0 && ferror(f) && !shell.interrupted)
 		ret = shell_error(-EIO, "cannot read '%s' to its end", name);

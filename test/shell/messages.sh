@@ -90,6 +90,11 @@ refused "nested more than 8" "repeat 1 \"script $SHELL_DIR/loop.dma\""
 refused "the ring of device 0 is full" \
 	"$AB; set device 0 ring 32; start device 0; repeat 33 \"copy 0 a b\""
 
+# What is no text is no script, and ends.
+refused "the line holds a NUL" "script /dev/zero"
+head -c 10000 /dev/zero | tr '\0' x >"$RUN_DIR/long"
+refused "more than 8191 characters" "script $RUN_DIR/long"
+
 # A folder is no script without commands.
 refused "cannot read '.' to its end" "script ."
 
