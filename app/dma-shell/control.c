@@ -274,6 +274,21 @@ cmd_expect(const struct args *a)
 	return 0;
 }
 
+/* In lines of 80 columns, options whole. */
+static void
+print_syntax(const char *syntax)
+{
+	size_t len, column = 1;
+
+	for (; *syntax != '\0'; syntax += len + strspn(syntax + len, " ")) {
+		len = *syntax == '[' ? strcspn(syntax, "]") + 1 : strcspn(syntax, " ");
+		if (column + 1 + len > 79)
+			column = printf("\n       ") - 1;
+		column += printf(" %s%.*s", column == 1 ? " " : "", (int)len, syntax);
+	}
+	putchar('\n');
+}
+
 int
 cmd_help(const struct args *a)
 {
@@ -288,10 +303,12 @@ cmd_help(const struct args *a)
 		out_begin("help");
 		out_str("command", "%s", c->syntax);
 		out_str("does", "%s", c->help);
-		if (shell.json)
+		if (shell.json) {
 			out_line();
-		else
-			printf("  %s\n        %s\n", c->syntax, c->help);
+			continue;
+		}
+		print_syntax(c->syntax);
+		printf("        %s\n", c->help);
 	}
 	if (word != NULL && found && !shell.json)
 		help_more(word);

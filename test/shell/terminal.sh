@@ -81,6 +81,12 @@ keys "script $RUN_DIR/a_sc" Tab
 see "script $RUN_DIR/a_script.dma"
 keys Enter
 see "role"
+for option in csv save report check plot; do
+	clean
+	keys "bench 0 sizes 64 $option $RUN_DIR/a_sc" Tab
+	see "$option $RUN_DIR/a_script.dma"
+	keys C-a C-k
+done
 clean
 keys "inject device 0 fail cause=com" Tab
 see "cause=completion"
