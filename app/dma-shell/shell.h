@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <rte_cycles.h>
 #include <rte_dmadev.h>
 #include <rte_lcore.h>
 
@@ -244,6 +245,26 @@ int range_check(struct range *r);
 /** A LIST of ranges as segments; at most max. Returns how many. */
 int ranges_to_sges(const union word *list, struct rte_dma_sge *sge, unsigned int max,
 	uint64_t *total);
+
+/** How long a device has been without progress, to one who was awake. */
+struct patience {
+	uint64_t looked; /**< TSC of the last look; it begins with one */
+	uint64_t waited; /**< cycles */
+};
+
+/** A look. Returns the cycles waited. */
+static inline uint64_t
+patience_look(struct patience *p, bool progress)
+{
+	const uint64_t now = rte_rdtsc();
+
+	/* Who was stopped, or whose CPU another program had, has not seen that the device is slow:
+	 * of a longer time than about a millisecond between two looks nothing more counts.
+	 */
+	p->waited = progress ? 0 : p->waited + RTE_MIN(now - p->looked, UINT64_C(1) << 22);
+	p->looked = now;
+	return p->waited;
+}
 
 /* Operations, see operations.c */
 

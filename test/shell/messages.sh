@@ -166,6 +166,20 @@ grep -q "output cannot be written: No space" "$RUN_DIR/full" || fail "no word of
 out=$("$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 0.1; stop workers")
 expect_output "1 +0 stopped +" "$out"
 
+# A process that is stopped for some time has not seen its device stall.
+"$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 5; show workers
+	expect state == working; expect operations > 0" >"$RUN_DIR/stopped" 2>&1 &
+pid=$!
+for ((i = 0; i < 300; i++)); do
+	! grep -q "started 1" "$RUN_DIR/stopped" || break
+	sleep 0.1
+done
+sleep 0.5
+kill -STOP $pid
+sleep 3
+kill -CONT $pid
+wait $pid || fail "a process that was stopped: $(cat "$RUN_DIR/stopped")"
+
 # Errors are objects too, and the stream stays one object a line.
 out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c 'show "quote\x' 2>/dev/null) && fail "json error"
 /usr/bin/python3 -c 'import json, sys; assert "quote" in json.loads(sys.argv[1])["error"]' "$out"
