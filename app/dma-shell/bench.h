@@ -89,13 +89,14 @@ struct bench {
 	unsigned int nb_rows;
 	struct bench_load *loads;
 	unsigned int nb_load_rows;
+	char doubts[256]; /**< what makes the figures doubtful, in lines */
 };
 
 /** One size: rounds in turn, into a new row; then the loads. */
 int bench_measure(struct bench *b, uint64_t size);
-/** Words for what makes figures doubtful, since bench_watch_begin(). */
+/** See what makes figures doubtful between these two. */
 void bench_watch_begin(void);
-void bench_watch_end(const struct bench *b);
+void bench_watch_end(struct bench *b);
 
 /** What a ratio says. */
 enum bench_verdict bench_verdict(const struct bench_figure *ratio);

@@ -500,6 +500,8 @@ cmd_bench(const struct args *a)
 		show_loads(b);
 		show_verdict(b);
 		bench_watch_end(b);
+		if (!shell.json)
+			fputs(b->doubts, stdout);
 		/* Some of the sizes do not replace a file that has them all. */
 		if (!shell.interrupted)
 			ret = make_files(b, a);

@@ -425,7 +425,7 @@ is_submitter(const struct bench *b, int cpu)
 }
 
 void
-bench_watch_end(const struct bench *b)
+bench_watch_end(struct bench *b)
 {
 	static struct thread now[THREADS_MAX];
 	const double ticks = (double)(rte_rdtsc() - cycles_before) / rte_get_tsc_hz() *
@@ -437,15 +437,18 @@ bench_watch_end(const struct bench *b)
 	if (ticks < 1)
 		return;
 	if (others > ticks / 10)
-		shell_note("the machine was busy: other programs took %.0f %% of a CPU",
-			100 * others / ticks);
+		snprintf(b->doubts, sizeof(b->doubts), "the machine was busy: other programs took "
+			"%.0f %% of a CPU\n", 100 * others / ticks);
 	for (i = 0; i < n; i++) {
+		const int cpu = now[i].cpu;
+
 		for (j = 0; j < nb_before && before[j].id != now[i].id; j++)
 			;
-		if (j < nb_before && !now[i].lcore && is_submitter(b, now[i].cpu) &&
+		if (j < nb_before && !now[i].lcore && is_submitter(b, cpu) &&
 				now[i].ticks - before[j].ticks > ticks / 50) {
-			shell_note("a device's thread ran on CPU %d, which submits: give it another, "
-				"or more lcores", now[i].cpu);
+			i = strlen(b->doubts);
+			snprintf(b->doubts + i, sizeof(b->doubts) - i, "a device's thread ran on CPU "
+				"%d, which submits: give it another, or more lcores\n", cpu);
 			return;
 		}
 	}

@@ -14,10 +14,10 @@
 static const char style[] =
 	"body{font:15px/1.45 sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#222}"
 	"h1{font-size:1.5em}h2{font-size:1.15em;margin-top:1.8em}"
-	"table{border-collapse:collapse}th,td{padding:.25em .8em;text-align:right;white-space:nowrap;"
-	"border-bottom:1px solid #ddd}th{background:#f3f3f3;font-weight:600}"
+	"table{border-collapse:collapse}th,td{padding:.25em .6em;text-align:right;"
+	"border-bottom:1px solid #ddd}td{white-space:nowrap}th{background:#f3f3f3;font-weight:600}"
 	"td:first-child,th:first-child{text-align:left}"
-	".faster{color:#176b2c}.slower{color:#a4161a}svg{width:100%;height:auto}";
+	".faster{color:#176b2c}.slower{color:#a4161a}p.slower{white-space:pre-line}svg{width:100%;height:auto}";
 
 static void
 escaped(FILE *f, const char *s)
@@ -93,8 +93,10 @@ results(const struct bench *b, FILE *f)
 			b->row[i].ratio.median, verdict, verdict, x->cycles, y->cycles, x->p50 / 1e3, x->p99 / 1e3, x->p999 / 1e3);
 	}
 	fprintf(f, "</table><p>Medians of %u rounds in which both took turns. The ratio is that of rounds "
-		"beside each other; where its spread is not on one side of 1 the two are the same. "
-		"Cycles are those of the submitting lcore for an operation.</p>\n", BENCH_ROUNDS);
+		"beside each other; where its spread is not on one side of 1 the two are the same, or it "
+		"is unclear where the spread is large. Cycles are those of the submitting lcore for an operation.</p>\n<p class=\"slower\">", BENCH_ROUNDS);
+	escaped(f, b->doubts);
+	fputs("</p>\n", f);
 }
 
 static void
