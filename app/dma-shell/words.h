@@ -12,6 +12,8 @@
  * for themselves, or the name of a type of words.c.
  */
 
+#include <string.h>
+
 #include "shell.h"
 
 /** 0 when the word is one of the type. */

@@ -11,6 +11,8 @@ script=$TOP/config/shell/$2.dma
 [ "$3" != dma_cbdma ] || need_cbdma
 [ "$3" = none ] || EAL+=("--vdev=${3}0")
 
+cd "$RUN_DIR" # one of them writes a file
+
 if [ "$2" = segments ]; then
 	# dma_skeleton of DPDK 22.11 can only copy
 	"$DMA_SHELL" "${EAL[@]}" -- -c "show device 0 info" | grep -q copy-sg ||
