@@ -1,27 +1,38 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Builds Debian packages from this tree, for the release that it runs on.
+# Builds packages from this tree: Debian's, for the release that it runs on, or RPMs.
 
 set -euo pipefail
 # shellcheck source=test/setup.sh
 . "$(dirname "$0")/test/setup.sh"
 
+kind=deb
+if [ "${1-}" = --rpm ]; then
+	kind=rpm
+	shift
+fi
 if [[ ${1-} == -* ]] || [ $# -gt 1 ]; then
-	echo "usage: $0 [DIR]"
+	echo "usage: $0 [--rpm] [DIR]"
 	echo "Installs what is missing, builds the packages for this release of Debian or Ubuntu, has"
-	echo "lintian look at them, and puts them into DIR (default: build/packages)."
+	echo "lintian look at them, and puts them into DIR (default: build/packages). With --rpm: RPMs"
+	echo "for this machine's DPDK (default: build/rpms)."
 	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
-dir=$(realpath -m "${1:-$TOP/build/packages}")
+dir=$(realpath -m "${1:-$TOP/build/$([ $kind = deb ] && echo packages || echo rpms)}")
 
-need_packages build-essential debhelper meson pkg-config libdpdk-dev libpcap-dev libseccomp-dev \
-	python3-pyelftools python3-sphinx lintian
+need_packages build-essential meson pkg-config libdpdk-dev libpcap-dev libseccomp-dev \
+	python3-pyelftools python3-sphinx
+if [ $kind = deb ]; then
+	need_packages debhelper lintian
+else
+	need_packages rpm
+fi
 DRIVER_SDK=${DRIVER_SDK-$("$TOP/drivers/driver-sdk.sh" | tail -n 1)}
 export DRIVER_SDK
 
-# dpkg-buildpackage leaves files in the tree and above it: it gets a tree of its own.
+# Both leave files in the tree and above it: it gets a tree of its own.
 work=$(mktemp -d)
 at_exit "rm -rf '$work'"
 mkdir "$work/copyengine"
@@ -29,14 +40,24 @@ find "$TOP" -mindepth 1 -maxdepth 1 ! -name 'build*' ! -name '.*' \
 	-exec cp -a {} "$work/copyengine/" \;
 cd "$work/copyengine"
 say "building the packages"
-run dpkg-buildpackage -b -us -uc >"$work/log" 2>&1 || {
+if [ $kind = deb ]; then
+	set -- dpkg-buildpackage -b -us -uc
+else
+	# What it needs is there as Debian's packages.
+	set -- rpmbuild -bb --build-in-place --nodeps --define "driver_sdk $DRIVER_SDK" \
+		--define "_topdir $work" --define "_rpmdir $work" --define "_rpmfilename %%{NAME}.rpm" \
+		rpm/copyengine.spec
+fi
+run "$@" >"$work/log" 2>&1 || {
 	tail -n 30 "$work/log" >&2
-	die "dpkg-buildpackage failed" "see the lines above"
+	die "$1 failed" "see the lines above"
 }
-say "lintian"
-run lintian --allow-root --fail-on error,warning "$work"/*.changes ||
-	die "lintian is not content" "see the lines above"
+if [ $kind = deb ]; then
+	say "lintian"
+	run lintian --allow-root --fail-on error,warning "$work"/*.changes ||
+		die "lintian is not content" "see the lines above"
+fi
 rm -rf "$dir"
 mkdir -p "$dir"
-cp "$work"/*.deb "$dir"
+cp "$work"/*."$kind" "$dir"
 ls "$dir"

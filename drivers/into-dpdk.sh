@@ -15,7 +15,7 @@ if [ $# -ne 1 ] || [[ $1 == -* ]]; then
 	echo "writes the patch to the current directory and applies it, as a commit if TREE is a git"
 	echo "checkout. You are its author and the driver's maintainer, as git knows you (user.name,"
 	echo "user.email). If anything is in the way, TREE stays as it is."
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 

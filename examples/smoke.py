@@ -81,7 +81,7 @@ def dma_cp(program):
     run(program, "nothing", "to2", status=1, says="cannot open nothing")
     run(program, ".", "to2", status=1, says="is a directory")
     run(program, "from", "from", status=1, says="same file")
-    run(program, "from", "no/such/folder", status=1, says="cannot create")
+    run(program, "from", "no/such/folder", status=1, says="cannot write")
     assert not os.path.exists("to2")
     if os.path.exists("/dev/full"):
         run(program, "from", "/dev/full", status=1, says="is not a file")
@@ -218,7 +218,7 @@ def packet_mirror(program):
 
 def mailbox(program):
     run(program, says="1000 rounds")
-    run(program, "-n", "3", says="3 rounds")
+    run(program, "-n", "3", says=" operations and the CPU the others")
     for wrong in "x", "-1", "0", "4294967296", "":
         run(program, "-n", wrong, status=2, says="takes a number from 1 to")
     run(program, "-n", status=2, says="see --help")

@@ -26,16 +26,22 @@ usage()
 	echo "  --output FILE    default: copyengine-hardware-DATE.tar.gz in the current directory"
 }
 
+misuse()
+{
+	echo "error: $1, see $0 --help" >&2
+	exit 2
+}
+
 addresses=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--help)
+	-h | --help)
 		usage
 		exit
 		;;
 	--uio) driver=uio_pci_generic ;;
 	--build | --seconds | --output)
-		[ $# -ge 2 ] || die "$1 lacks its value" "see $0 --help"
+		[ $# -ge 2 ] || misuse "$1 lacks its value"
 		case $1 in
 		--build) build=$(realpath -m "$2") ;;
 		--seconds) seconds=$2 ;;
@@ -43,17 +49,14 @@ while [ $# -gt 0 ]; do
 		esac
 		shift
 		;;
-	-*) die "there is no option $1" "see $0 --help" ;;
+	-*) misuse "there is no option $1" ;;
 	????:??:??.?) addresses+=("$1") ;;
 	*) addresses+=("0000:$1") ;;
 	esac
 	shift
 done
-[ ${#addresses[@]} -gt 0 ] || {
-	usage >&2
-	exit 1
-}
-[[ $seconds =~ ^[1-9][0-9]*$ ]] || die "--seconds takes a number of seconds, not $seconds"
+[ ${#addresses[@]} -gt 0 ] || misuse "no address is given"
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || misuse "--seconds takes a number of seconds, not $seconds"
 
 # --- What has to be there
 

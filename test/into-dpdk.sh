@@ -14,7 +14,7 @@ if [ $# -gt 1 ] || [[ ${1-} == -* ]]; then
 	echo "Tries drivers/into-dpdk.sh on a copy of the DPDK source tree TREE (git checkout or unpacked"
 	echo "source package), by default on the source package of the installed DPDK. Linux' checkpatch.pl,"
 	echo "which DPDK's checks call, is left out unless DPDK_CHECKPATCH_PATH names it. CC is honoured."
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 

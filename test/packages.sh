@@ -9,6 +9,11 @@ set -euo pipefail
 # shellcheck source=test/setup.sh
 . "$(dirname "$0")/setup.sh"
 
+if [ $# -ne 2 ] || [[ $1 == -* ]]; then
+	echo "usage: $0 bookworm|trixie DIR"
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
+	exit
+fi
 release=$1
 packages=$(realpath "$2")
 base=$TOP/.debian13/base-$release

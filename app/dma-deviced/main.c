@@ -48,7 +48,7 @@ print_help(const char *name)
 	       "  --user NAME      who the processes that speak with clients are when root starts\n"
 	       "                   this; default nobody\n"
 	       "  --verbose        log each message\n"
-	       "  --help           this text\n"
+	       "  -h, --help       this text\n"
 	       "\n"
 	       "Devices:\n"
 	       "  %s\n"
@@ -69,7 +69,7 @@ print_help(const char *name)
 static int
 bad_option(const char *option, const char *value, const char *why)
 {
-	fprintf(stderr, "dma-deviced: %s %s: %s\n", option, value, why);
+	fprintf(stderr, "dma-deviced: %s %s: %s; see --help\n", option, value, why);
 	return -EINVAL;
 }
 
@@ -240,7 +240,9 @@ parse_option(int option, const char *value, struct options *options)
 		options->verbose = true;
 		return 0;
 	default:
-		return -EINVAL; /* getopt has said why */
+		fprintf(stderr, "dma-deviced: %s %s; see --help\n",
+			option == ':' ? "a value is missing after" : "unrecognized option", value);
+		return -EINVAL;
 	}
 }
 
@@ -264,10 +266,12 @@ parse_options(int argc, char **argv, struct options *options)
 	const struct function *last;
 	int option, ret;
 
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
 		if (option == 'h')
 			return 1;
-		ret = parse_option(option, optarg, options);
+		ret = parse_option(option, strchr(":?", option) != NULL ? argv[optind - 1] : optarg,
+			options);
 		if (ret != 0)
 			return ret;
 	}
@@ -374,8 +378,9 @@ main(int argc, char **argv)
 		print_help("dma-deviced");
 		return EXIT_SUCCESS;
 	}
-	if (ret == 0)
-		ret = prepare(&options);
+	if (ret < 0)
+		return 2;
+	ret = prepare(&options);
 	if (ret == 0)
 		ret = supervise(&options, &signals);
 	for (i = 0; i < options.functions; i++)

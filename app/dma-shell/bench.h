@@ -8,8 +8,8 @@
 /**
  * @file
  *
- * What bench.c (the command), bench_run.c (measuring), bench_file.c (files of figures), plot.c and
- * report.c share.
+ * What bench_command.c, bench_run.c (measuring), bench_file.c (files of figures), plot.c and report.c
+ * share: figures, and who makes what of them.
  */
 
 #include "pump.h"
@@ -18,11 +18,18 @@
 #define BENCH_SIZE_MAX (16 * 1024 * 1024) /* bytes of an operation */
 #define BENCH_LANES  64
 #define BENCH_LOADS  16
-#define BENCH_ROUNDS 5
+#define BENCH_ROUNDS 11
 
-/** A median, and the lowest and the highest of the rounds. */
+/** The median of the rounds, and the spread around it: all rounds but the lowest and the highest. */
 struct bench_figure {
 	double median, low, high;
+};
+
+enum bench_verdict {
+	BENCH_SLOWER,
+	BENCH_SAME,    /**< the spread, or 3 %, is more than the difference */
+	BENCH_FASTER,
+	BENCH_UNCLEAR, /**< the spread is more than half of it all */
 };
 
 /** What one side, a device or the CPU, did with operations of one size. */
@@ -37,6 +44,9 @@ struct bench_result {
 struct bench_row {
 	uint64_t size; /**< the mean, where sizes come from a capture */
 	struct bench_result side[2];
+	/** Of rounds beside each other: what the machine does meanwhile hits both. */
+	struct bench_figure ratio;   /**< throughput, above 1: the first side is faster */
+	struct bench_figure savings; /**< cycles, above 1: the first side costs less */
 };
 
 /** Latency at a part of the throughput that was measured. */
@@ -79,17 +89,18 @@ struct bench {
 	unsigned int nb_rows;
 	struct bench_load *loads;
 	unsigned int nb_load_rows;
+	char doubts[256]; /**< what makes the figures doubtful, in lines */
 };
 
 /** One size: rounds in turn, into a new row; then the loads. */
 int bench_measure(struct bench *b, uint64_t size);
-/** Words for what makes figures doubtful, since bench_watch_begin(). */
+/** See what makes figures doubtful between these two. */
 void bench_watch_begin(void);
-void bench_watch_end(const struct bench *b);
+void bench_watch_end(struct bench *b);
 
-/** -1, 0, 1: the second is slower, the same (they overlap), faster. */
-int bench_compare(const struct bench_figure *a, const struct bench_figure *b);
-const char *bench_verdict(int order);
+/** What a ratio says. */
+enum bench_verdict bench_verdict(const struct bench_figure *ratio);
+const char *bench_verdict_name(enum bench_verdict verdict);
 
 /** A line for each thing that the figures depend on, "NAME: VALUE". */
 void bench_describe(const struct bench *b, FILE *f, const char *begin, const char *end);
@@ -97,14 +108,15 @@ int bench_csv(const struct bench *b, const char *path);
 int bench_save(const struct bench *b, const char *path);
 /** Take sizes, ring, batch, depth, memory and segments from a saved file. */
 int bench_load_settings(struct bench *b, const char *path);
-/** An error when slower by more than tolerance percent and the spread. */
+/**
+ * An error when slower by more than tolerance percent and the spread, also beside the other side: that
+ * the machine is slower is not the device's fault.
+ */
 int bench_check(const struct bench *b, const char *path, uint64_t tolerance);
 /** Sizes of a capture's packets, or an error after a message. */
 int bench_packets(struct bench *b, const char *path);
 
-/** Whether a plot can be made there; an error after a message. */
-/* A file that is not there yet is not made by it. */
-int bench_can_write(const char *path);
+/** Whether a plot can be made with that name; an error after a message. */
 int plot_check(const char *path);
 int plot(const struct bench *b, const char *path);
 /** The plot as SVG, malloc'ed; NULL when there is no gnuplot. */

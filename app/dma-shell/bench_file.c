@@ -19,6 +19,7 @@
 #include <rte_version.h>
 
 #include "bench.h"
+#include "files.h"
 
 #define PACKETS_MAX 65536
 #define COLUMNS     "size,mops,gbps,gbps_low,gbps_high,cycles,p50_ns,p99_ns,p99.9_ns,max_ns," \
@@ -73,27 +74,24 @@ bench_describe(const struct bench *b, FILE *f, const char *begin, const char *en
 static int
 write_table(const struct bench *b, const char *path, bool described)
 {
-	FILE *f = fopen(path, "w");
+	struct file file;
 	unsigned int i;
-	int bad;
+	int ret = file_begin(&file, path);
 
-	if (f == NULL)
-		return shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
+	if (ret != 0)
+		return ret;
 	if (described)
-		bench_describe(b, f, "# ", "\n");
-	fputs(COLUMNS "\n", f);
+		bench_describe(b, file.out, "# ", "\n");
+	fputs(COLUMNS "\n", file.out);
 	for (i = 0; i < b->nb_rows; i++) {
 		const struct bench_result *x = &b->row[i].side[0], *y = &b->row[i].side[1];
 
-		fprintf(f, "%" PRIu64 ",%.4f,%.3f,%.3f,%.3f,%.1f,%.0f,%.0f,%.0f,%.0f,%.4f,%.3f,%.3f,"
-			"%.3f,%.1f\n", b->row[i].size, x->mops, x->gbps.median, x->gbps.low,
+		fprintf(file.out, "%" PRIu64 ",%.4f,%.3f,%.3f,%.3f,%.1f,%.0f,%.0f,%.0f,%.0f,%.4f,%.3f,"
+			"%.3f,%.3f,%.1f\n", b->row[i].size, x->mops, x->gbps.median, x->gbps.low,
 			x->gbps.high, x->cycles, x->p50, x->p99, x->p999, x->max, y->mops,
 			y->gbps.median, y->gbps.low, y->gbps.high, y->cycles);
 	}
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad)
-		return shell_error(-EIO, "'%s' could not be written completely", path);
-	return 0;
+	return file_end(&file, path);
 }
 
 int
@@ -127,12 +125,22 @@ open_saved(const char *path)
 	return NULL;
 }
 
+/* A row of a table: its size, the first side's figures and the median of the other one's. */
+static bool
+parse_row(const char *line, unsigned long long *size, struct bench_figure *x, double *other)
+{
+	return sscanf(line, "%llu,%*f,%lf,%lf,%lf,%*f,%*f,%*f,%*f,%*f,%*f,%lf,", size, &x->median,
+		&x->low, &x->high, other) == 5 && *size > 0 && *size <= BENCH_SIZE_MAX &&
+		x->low >= 0 && x->median >= x->low && x->high >= x->median && *other >= 0;
+}
+
 int
 bench_load_settings(struct bench *b, const char *path)
 {
 	unsigned long long ring = 0, batch = 0, depth = 0, sg = 0, memory = 0, size;
 	struct bench_figure x;
 	char line[512];
+	double other;
 	int ret = 0;
 	FILE *f = open_saved(path);
 
@@ -147,10 +155,8 @@ bench_load_settings(struct bench *b, const char *path)
 		if (line[0] == '#' || line[0] == '\n' || strncmp(line, "size,", 5) == 0)
 			continue;
 		/* A row that was cut off would be one that is not checked. */
-		if (sscanf(line, "%llu,%*f,%lf,%lf,%lf,", &size, &x.median, &x.low, &x.high) != 4 ||
-				size == 0 || size > BENCH_SIZE_MAX || !(x.low >= 0) ||
-				!(x.median >= x.low) || !(x.high >= x.median) ||
-				strchr(line, '\n') == NULL || b->nb_sizes == BENCH_SIZES)
+		if (!parse_row(line, &size, &x, &other) || strchr(line, '\n') == NULL ||
+				b->nb_sizes == BENCH_SIZES)
 			ret = shell_error(-EINVAL, "'%s' holds no figures of a size in '%.*s'", path,
 				(int)strcspn(line, "\n"), line);
 		else
@@ -197,43 +203,49 @@ note_differences(const struct bench *b, FILE *saved)
 int
 bench_check(const struct bench *b, const char *path, uint64_t tolerance)
 {
+	const double least = 1 - tolerance / 100.0;
+	unsigned int i, checked = 0, nb_slower = 0;
+	double ratio, other, beside = 0;
 	struct bench_figure then;
-	const struct bench_figure *now;
-	unsigned int i, checked = 0, slower = 0;
+	const struct bench_row *r;
 	unsigned long long size;
-	char line[512];
-	double ratio;
+	char line[512], against[64] = "";
 	FILE *f = open_saved(path);
+	bool slower;
 
 	if (f == NULL)
 		return -EINVAL;
 	note_differences(b, f);
 	while (fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, "%llu,%*f,%lf,%lf,%lf", &size, &then.median, &then.low,
-				&then.high) != 4)
+		sscanf(line, "# against: %63[^\n]", against);
+		if (!parse_row(line, &size, &then, &other))
 			continue;
 		for (i = 0; i < b->nb_rows && b->row[i].size != size; i++)
 			;
 		if (i == b->nb_rows)
 			continue;
-		now = &b->row[i].side[0].gbps;
-		ratio = now->median / RTE_MAX(then.median, 1e-9);
+		r = &b->row[i];
+		ratio = r->side[0].gbps.median / RTE_MAX(then.median, 1e-9);
+		if (strcmp(against, b->side[1].name) == 0)
+			beside = ratio * other / RTE_MAX(r->side[1].gbps.median, 1e-9);
+		slower = ratio < least && r->side[0].gbps.high < then.low && beside < least;
 		checked++;
-		slower += ratio < 1 - tolerance / 100.0 && bench_compare(&then, now) < 0;
+		nb_slower += slower;
 		out_begin("check");
 		out_num("size", size);
 		out_real("gbps_then", then.median, 2);
-		out_real("gbps", now->median, 2);
+		out_real("gbps", r->side[0].gbps.median, 2);
 		out_real("ratio", ratio, 2);
-		out_str("verdict", "%s", ratio < 1 - tolerance / 100.0 &&
-			bench_compare(&then, now) < 0 ? "slower" : "ok");
+		if (beside > 0)
+			out_real("beside_the_other", beside, 2);
+		out_str("verdict", "%s", slower ? "slower" : "ok");
 		out_row();
 	}
 	fclose(f);
 	if (checked == 0)
 		return shell_error(-EINVAL, "'%s' has none of these sizes", path);
-	return slower == 0 ? 0 : shell_error(-ERANGE, "slower than '%s' by more than %" PRIu64
-		" %% at %u of %u sizes", path, tolerance, slower, checked);
+	return nb_slower == 0 ? 0 : shell_error(-ERANGE, "slower than '%s' by more than %" PRIu64
+		" %% at %u of %u sizes", path, tolerance, nb_slower, checked);
 }
 
 int
@@ -244,7 +256,7 @@ bench_packets(struct bench *b, const char *path)
 	struct pcap_pkthdr *header;
 	const u_char *data;
 	uint64_t sum = 0;
-	int ret;
+	int ret = PCAP_ERROR_BREAK;
 
 	if (p == NULL)
 		return shell_error(-EINVAL, "bad word 'pcap:%s' for 'sizes': %s", path, error);
@@ -256,7 +268,12 @@ bench_packets(struct bench *b, const char *path)
 		b->packet[b->nb_packets++] = header->len;
 		sum += header->len;
 	}
+	/* Cut off in the middle of a packet, for one. */
+	if (ret == PCAP_ERROR)
+		shell_error(-EINVAL, "bad word 'pcap:%s' for 'sizes': %s", path, pcap_geterr(p));
 	pcap_close(p);
+	if (ret == PCAP_ERROR)
+		return -EINVAL;
 	if (b->packet == NULL)
 		return shell_error(-ENOMEM, "out of memory");
 	if (b->nb_packets == 0)

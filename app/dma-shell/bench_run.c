@@ -151,11 +151,34 @@ by_value(const void *a, const void *b)
 	return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
 }
 
-static double
-median(double *v, unsigned int n)
+/* Sorts. */
+static struct bench_figure
+figure(double *v, double factor)
 {
-	qsort(v, n, sizeof(*v), by_value);
-	return n % 2 != 0 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+	qsort(v, BENCH_ROUNDS, sizeof(*v), by_value);
+	return (struct bench_figure){
+		.median = v[BENCH_ROUNDS / 2] * factor,
+		.low = v[1] * factor,
+		.high = v[BENCH_ROUNDS - 2] * factor,
+	};
+}
+
+enum bench_verdict
+bench_verdict(const struct bench_figure *ratio)
+{
+	if (ratio->low > 1.03)
+		return BENCH_FASTER;
+	if (ratio->high < 0.97)
+		return BENCH_SLOWER;
+	return ratio->high > 1.5 * ratio->low ? BENCH_UNCLEAR : BENCH_SAME;
+}
+
+const char *
+bench_verdict_name(enum bench_verdict verdict)
+{
+	static const char *const names[] = { "slower", "same", "faster", "unclear" };
+
+	return names[verdict];
 }
 
 static void
@@ -164,10 +187,9 @@ summarise(const struct bench *b, struct bench_row *r, unsigned int s, double *mo
 	const double ns = 1e9 / rte_get_tsc_hz(), bits = r->size * 8 / 1e3;
 	struct bench_result *x = &r->side[s];
 
-	x->mops = median(mops, BENCH_ROUNDS);
-	x->cycles = median(cycles, BENCH_ROUNDS);
-	x->gbps = (struct bench_figure){ x->mops * bits, mops[0] * bits,
-		mops[BENCH_ROUNDS - 1] * bits };
+	x->gbps = figure(mops, bits);
+	x->mops = x->gbps.median / bits;
+	x->cycles = figure(cycles, 1).median;
 	if (b->side[s].cpu)
 		return;
 	merge_latency(b, s, &x->latency);
@@ -181,27 +203,36 @@ summarise(const struct bench *b, struct bench_row *r, unsigned int s, double *mo
 static int
 rounds(struct bench *b, struct bench_row *r)
 {
-	const double slice = b->seconds / (BENCH_ROUNDS * 3 + 2);
+	const double slice = b->seconds / (BENCH_ROUNDS * 2.5 + 2);
 	double mops[2][BENCH_ROUNDS], cycles[2][BENCH_ROUNDS];
+	double ratio[BENCH_ROUNDS], savings[BENCH_ROUNDS];
 	unsigned int round, s;
 	int ret = 0;
 
 	for (s = 0; s < 2 && ret == 0; s++)
 		ret = run_side(b, s, false, 0, slice);
-	for (round = 0; round < BENCH_ROUNDS && ret == 0; round++)
+	for (round = 0; round < BENCH_ROUNDS && ret == 0; round++) {
+		progress("%" PRIu64 " bytes: round %u of %u", r->size, round + 1, BENCH_ROUNDS);
 		for (s = 0; s < 2 && ret == 0 && !shell.interrupted; s++) {
-			progress("%" PRIu64 " bytes: round %u of %u, %s", r->size, round + 1,
-				BENCH_ROUNDS, b->side[s].name);
 			ret = run_side(b, s, false, 0, slice);
 			mops[s][round] = collect(b, s, &cycles[s][round]);
 			/* With time stamps it is a little slower: not counted. */
 			if (ret == 0 && !b->side[s].cpu)
-				ret = run_side(b, s, true, 0, slice / 2);
+				ret = run_side(b, s, true, 0, slice / 4);
 		}
+		if (ret != 0 || shell.interrupted)
+			break;
+		ratio[round] = mops[0][round] / RTE_MAX(mops[1][round], 1e-9);
+		savings[round] = cycles[1][round] / RTE_MAX(cycles[0][round], 1e-9);
+	}
 	progress("");
-	for (s = 0; s < 2 && ret == 0 && !shell.interrupted; s++)
+	if (ret != 0 || shell.interrupted)
+		return ret;
+	r->ratio = figure(ratio, 1);
+	r->savings = figure(savings, 1);
+	for (s = 0; s < 2; s++)
 		summarise(b, r, s, mops[s], cycles[s]);
-	return ret;
+	return 0;
 }
 
 /* The first side at parts of what it can do. */
@@ -394,7 +425,7 @@ is_submitter(const struct bench *b, int cpu)
 }
 
 void
-bench_watch_end(const struct bench *b)
+bench_watch_end(struct bench *b)
 {
 	static struct thread now[THREADS_MAX];
 	const double ticks = (double)(rte_rdtsc() - cycles_before) / rte_get_tsc_hz() *
@@ -406,15 +437,18 @@ bench_watch_end(const struct bench *b)
 	if (ticks < 1)
 		return;
 	if (others > ticks / 10)
-		shell_note("the machine was busy: other programs took %.0f %% of a CPU",
-			100 * others / ticks);
+		snprintf(b->doubts, sizeof(b->doubts), "the machine was busy: other programs took "
+			"%.0f %% of a CPU\n", 100 * others / ticks);
 	for (i = 0; i < n; i++) {
+		const int cpu = now[i].cpu;
+
 		for (j = 0; j < nb_before && before[j].id != now[i].id; j++)
 			;
-		if (j < nb_before && !now[i].lcore && is_submitter(b, now[i].cpu) &&
+		if (j < nb_before && !now[i].lcore && is_submitter(b, cpu) &&
 				now[i].ticks - before[j].ticks > ticks / 50) {
-			shell_note("a device's thread ran on CPU %d, which submits: give it another "
-				"one, or more lcores", now[i].cpu);
+			i = strlen(b->doubts);
+			snprintf(b->doubts + i, sizeof(b->doubts) - i, "a device's thread ran on CPU "
+				"%d, which submits: give it another, or more lcores\n", cpu);
 			return;
 		}
 	}

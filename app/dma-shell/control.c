@@ -40,16 +40,22 @@ shell_sleep(double seconds)
 		nanosleep(&t, NULL);
 }
 
-/* Where a command ends: at ';' outside of quotes, or at the end of the line. */
+/*
+ * How long a command is: to a ';' outside of quotes, or to the end of the line. What is a comment at
+ * its end is in *comment.
+ */
 static size_t
-command_length(const char *line)
+command_length(const char *line, size_t *comment)
 {
 	bool quoted = false;
 	size_t i;
 
+	*comment = 0;
 	for (i = 0; line[i] != '\0' && line[i] != '\n'; i++) {
-		if (line[i] == '#' && !quoted)
-			return strcspn(line, "\n"); /* a comment, whatever is in it */
+		if (line[i] == '#' && !quoted) {
+			*comment = strcspn(line + i, "\n"); /* whatever is in it */
+			return i + *comment;
+		}
 		if (line[i] == '"')
 			quoted = !quoted;
 		else if (line[i] == ';' && !quoted)
@@ -70,15 +76,14 @@ int
 shell_run_line(const char *line)
 {
 	char command[LINE_SIZE];
-	size_t len;
+	size_t len, comment;
 	int ret = 0;
 
 	while (ret == 0 && !shell.quit && !shell.interrupted) {
-		len = command_length(line);
-		if (len >= sizeof(command))
+		len = command_length(line, &comment);
+		if (len - comment >= sizeof(command))
 			return shell_error(-E2BIG, "a command of %zu characters is too long", len);
-		memcpy(command, line, len);
-		command[len] = '\0';
+		strlcpy(command, line, len - comment + 1);
 		out_command();
 		ret = grammar_run(command);
 		if (ret == 0)
@@ -104,31 +109,45 @@ run_nested(const char *line)
 	return ret;
 }
 
+/* The length of the next line; -ENODATA at the end, -EINVAL when it is none of a text. */
+static int
+read_line(FILE *f, char *line, size_t size)
+{
+	size_t n = 0;
+	int c;
+
+	while ((c = getc(f)) != EOF && c != '\n') {
+		if (c == '\0' || n + 1 == size)
+			return -EINVAL;
+		line[n++] = c;
+	}
+	if (n > 0 && line[n - 1] == '\r')
+		n--;
+	line[n] = '\0';
+	return c == EOF && n == 0 ? -ENODATA : (int)n;
+}
+
 int
 shell_run_stream(FILE *f, const char *name)
 {
 	unsigned int number = 0;
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t len;
-	int ret = 0;
+	char line[2 * LINE_SIZE];
+	int len, ret = 0;
 
 	while (ret == 0 && !shell.quit && !shell.interrupted &&
-			(len = getline(&line, &size, f)) >= 0) {
+			(len = read_line(f, line, sizeof(line))) != -ENODATA) {
 		number++;
-		while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
-			line[--len] = '\0';
 		/* A run of a script reads like a session, with what its author says. */
 		if (len > 0)
 			shell_note(line[0] == '#' ? "%s" : "dma-shell> %s", line);
-		if (strlen(line) != (size_t)len)
-			ret = shell_error(-EINVAL, "there is a NUL in the line");
+		if (len < 0)
+			ret = shell_error(len, "the line holds a NUL, or more than %zu characters: "
+				"it is no text", sizeof(line) - 1);
 		else
 			ret = run_nested(line);
 		if (ret != 0 && ret != -EINTR)
 			shell_error(ret, "%s:%u: stopped here", name, number);
 	}
-	free(line);
 	/* A folder can be opened, and then not be read: that is no script without commands. */
 	if (ret == 0 && ferror(f) && !shell.interrupted)
 		ret = shell_error(-EIO, "cannot read '%s' to its end", name);
@@ -188,7 +207,7 @@ cmd_repeat(const struct args *a)
 {
 	char command[LINE_SIZE];
 	uint64_t i;
-	int ret = unquote(a->rest, command, sizeof(command));
+	int ret = unquote(a->w[2].text.start, command, sizeof(command));
 
 	for (i = 0; i < a->w[1].num && ret == 0 && !shell.quit; i++)
 		ret = run_nested(command);
@@ -200,7 +219,7 @@ cmd_expect_fail(const struct args *a)
 {
 	char command[LINE_SIZE];
 	bool outer = out_failure_expected;
-	int ret = unquote(a->rest, command, sizeof(command));
+	int ret = unquote(a->w[2].text.start, command, sizeof(command));
 
 	if (ret != 0)
 		return ret;
@@ -255,6 +274,21 @@ cmd_expect(const struct args *a)
 	return 0;
 }
 
+/* In lines of 80 columns, options whole. */
+static void
+print_syntax(const char *syntax)
+{
+	size_t len, column = 1;
+
+	for (; *syntax != '\0'; syntax += len + strspn(syntax + len, " ")) {
+		len = *syntax == '[' ? strcspn(syntax, "]") + 1 : strcspn(syntax, " ");
+		if (column + 1 + len > 79)
+			column = printf("\n       ") - 1;
+		column += printf(" %s%.*s", column == 1 ? " " : "", (int)len, syntax);
+	}
+	putchar('\n');
+}
+
 int
 cmd_help(const struct args *a)
 {
@@ -269,10 +303,12 @@ cmd_help(const struct args *a)
 		out_begin("help");
 		out_str("command", "%s", c->syntax);
 		out_str("does", "%s", c->help);
-		if (shell.json)
+		if (shell.json) {
 			out_line();
-		else
-			printf("  %s\n        %s\n", c->syntax, c->help);
+			continue;
+		}
+		print_syntax(c->syntax);
+		printf("        %s\n", c->help);
 	}
 	if (word != NULL && found && !shell.json)
 		help_more(word);

@@ -42,6 +42,12 @@ status_name(enum rte_dma_status_code status)
 	return status < RTE_DIM(status_names) ? status_names[status] : "error-unknown";
 }
 
+const char *
+device_state(const struct shell_dev *d)
+{
+	return d->worker >= 0 ? "working" : d->started ? "started" : "stopped";
+}
+
 void
 device_count_status(int16_t id, enum rte_dma_status_code status, uint64_t n)
 {

@@ -1,631 +1,397 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the copyengine authors
  *
- * Turns the table of commands into what librte_cmdline works on, instances made of tokens, and
- * says which word of a line is wrong. Parsing, completion and help are the library's.
+ * Which command of the table a line is, and with what words; which word of a line is wrong; and what
+ * may follow the beginning of one. A syntax is walked as it stands in the table, each time anew.
  *
- * The library has no optional tokens: a command with n options becomes n + 1 instances, which
- * share the required tokens and differ in how many options follow; twice as many where a word before
- * them may be left out.
+ * librte_cmdline's parser has no optional tokens: a command with n options would have to be n + 1.
  */
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmdline.h>
-#include <cmdline_parse.h>
-#include <cmdline_parse_num.h>
-#include <cmdline_parse_string.h>
+#include <cmdline_vt100.h>
+#include <cmdline_rdline.h>
 
 #include <rte_string_fns.h>
 
-#include "grammar.h"
+#include "words.h"
 
-#define SYNTAX_SIZE 512
-#define REST_OFFSET_MAX (CMDLINE_PARSE_RESULT_BUFSIZE - STR_MULTI_TOKEN_SIZE)
+#define CHOICES   256 /* of a word, in completion and help */
+#define LINE_SIZE 1024 /* of a line that is being typed */
 
-static_assert(SHELL_WORD_SIZE == STR_TOKEN_SIZE, "string tokens fill a word");
-static_assert(sizeof(union word) == SHELL_WORD_SIZE, "words lie one after the other");
-static_assert(SHELL_WORDS * sizeof(union word) <= REST_OFFSET_MAX, "the library's result buffer");
-
-struct option_def {
-	const char *name;
-	struct token *value; /* NULL: a flag */
+/* How far a line fits a command. */
+struct fit {
+	struct args args;
+	unsigned int words;  /* that fit */
+	const char *rest;    /* of the line, behind them */
+	struct span at;      /* the first word that does not fit; empty: the line ends there */
+	struct span type;    /* what could stand there, if anything */
+	const char *options; /* of which those not given could stand there too; NULL: none yet */
+	struct span value;   /* the option whose value should stand there; empty: none */
+	bool twice;          /* the word is an option that is given already */
 };
 
-/* One command, parsed from its syntax. */
-struct definition {
-	const struct command *command;
-	char text[SYNTAX_SIZE]; /* the syntax, cut into words */
-	struct token *required[SHELL_WORDS];
-	unsigned int nb_required;
-	struct token *optional; /* after the required ones; NULL: none */
-	bool rest;
-	bool pairs; /* options are "key value", else one word each */
-	struct option_def option[SHELL_OPTIONS];
-	const char *option_name[SHELL_OPTIONS];
-	unsigned int nb_options;
-	char choices[SYNTAX_SIZE]; /* of option names, as a string token wants them */
-};
-
-static struct definition *definitions;
-static unsigned int nb_definitions;
-static cmdline_parse_inst_t **instances;
-static unsigned int nb_instances;
-/* Everything allocated here, to be freed at the end. */
-static void **allocated;
-static unsigned int nb_allocated;
-static struct cmdline *cmdline;
-static int run_status;
-/* Hashes of what a completion has offered. */
-static uint32_t seen[512];
-static unsigned int nb_seen;
-
-static void *
-keep(size_t size)
+static struct span
+word_next(const char *at)
 {
-	void **more = realloc(allocated, (nb_allocated + 1) * sizeof(*more));
-	void *p = calloc(1, size);
+	at += strspn(at, " \t");
+	return (struct span){ at, strcspn(at, " \t") };
+}
 
-	if (more != NULL)
-		allocated = more;
-	if (more == NULL || p == NULL)
-		rte_exit(EXIT_FAILURE, "out of memory for the grammar\n");
-	allocated[nb_allocated++] = p;
-	return p;
+/* The next element of a syntax: a word, or what is between brackets. */
+static struct span
+element_next(const char **syntax)
+{
+	const bool brackets = **syntax == '[';
+	const char *start = *syntax + brackets;
+	struct span e = { start, strcspn(start, brackets ? "]" : " ") };
+
+	*syntax = start + e.len;
+	*syntax += strspn(*syntax, "] ");
+	return e;
+}
+
+/* An option is "key TYPE", "key=TYPE" or "flag". */
+static struct span
+option_name(struct span o)
+{
+	return (struct span){ o.start, strcspn(o.start, " =]") };
+}
+
+static struct span
+option_type(struct span o)
+{
+	const size_t len = option_name(o).len;
+
+	return len == o.len ? (struct span){ NULL, 0 } :
+		(struct span){ o.start + len + 1, o.len - len - 1 };
+}
+
+/* The option that a word names, of those that a syntax ends in; empty: none. */
+static struct span
+option_find(const char *options, struct span word)
+{
+	struct span o, name;
+
+	while (*options != '\0') {
+		o = element_next(&options);
+		name = option_name(o);
+		if (word.len >= name.len && strncmp(word.start, name.start, name.len) == 0 &&
+				(o.start[name.len] == '=' ? word.len > name.len + 1 &&
+				word.start[name.len] == '=' : word.len == name.len))
+			return o;
+	}
+	return (struct span){ NULL, 0 };
 }
 
 static bool
-at_end(const char *buf)
-{
-	return strchr("#\r\n", *buf) != NULL; /* or NUL, which strchr() finds too */
-}
-
-static size_t
-word_length(const char *buf)
-{
-	size_t len = 0;
-
-	while (!cmdline_isendoftoken(buf[len]))
-		len++;
-	return len;
-}
-
-/* Token operations of our own word types; res is NULL when the library only looks. */
-static int
-typed_parse(cmdline_parse_token_hdr_t *hdr, const char *buf, void *res, unsigned int size)
-{
-	const struct token *token = (const struct token *)hdr;
-	size_t len = word_length(buf);
-	union word word;
-
-	if (len == 0 || (res != NULL && size < sizeof(word)))
-		return -1;
-	memset(&word, 0, sizeof(word));
-	if (token->type->parse(buf, len, &word) != 0)
-		return -1;
-	if (res != NULL)
-		memcpy(res, &word, sizeof(word));
-	return len;
-}
-
-static int
-typed_complete_nb(cmdline_parse_token_hdr_t *hdr)
-{
-	const struct token *token = (const struct token *)hdr;
-
-	return token->type->count == NULL ? 0 : token->type->count();
-}
-
-static int
-typed_complete_elt(cmdline_parse_token_hdr_t *hdr, int i, char *dst, unsigned int size)
-{
-	const struct token *token = (const struct token *)hdr;
-
-	return token->type->name_of(i, dst, size);
-}
-
-static int
-typed_help(cmdline_parse_token_hdr_t *hdr, char *dst, unsigned int size)
-{
-	const struct token *token = (const struct token *)hdr;
-
-	strlcpy(dst, token->type->help, size);
-	return 0;
-}
-
-static struct cmdline_token_ops typed_ops = {
-	.parse = typed_parse,
-	.complete_get_nb = typed_complete_nb,
-	.complete_get_elt = typed_complete_elt,
-	.get_help = typed_help,
-};
-
-/* A flag: a word as it stands, or "key=" and a value. Which one it was, the dispatcher finds. */
-static const struct option_def *
-flag_find(const struct definition *def, const char *word, size_t len)
+option_given(const struct args *a, struct span o)
 {
 	unsigned int i;
-	size_t key;
 
-	for (i = 0; i < def->nb_options; i++) {
-		key = strlen(def->option[i].name);
-		if (def->option[i].value == NULL ? len == key : len > key + 1 && word[key] == '=')
-			if (strncmp(word, def->option[i].name, key) == 0)
-				return &def->option[i];
+	for (i = 0; i < a->nb_options; i++)
+		if (a->option[i].name.start == o.start)
+			return true;
+	return false;
+}
+
+/* Take the next word of the line, if it is of a type. */
+static const union word *
+take(struct fit *f, struct span type)
+{
+	union word *w = &f->args.w[f->words];
+
+	f->type = type;
+	f->at = word_next(f->rest);
+	if (f->at.len == 0)
+		return NULL;
+	if (span_is(type, "REST"))
+		f->at.len = strlen(f->at.start);
+	if (word_parse(type, f->at, w) != 0)
+		return NULL;
+	f->rest = f->at.start + f->at.len;
+	f->words++;
+	f->type.len = 0;
+	return w;
+}
+
+static bool
+take_option(struct fit *f, struct span o)
+{
+	const struct span name = option_name(o), type = option_type(o);
+	const union word *w = &f->args.w[f->words];
+	struct span value;
+
+	if (o.start[name.len] == '=') {
+		value = (struct span){ f->at.start + name.len + 1, f->at.len - name.len - 1 };
+		if (word_parse(type, value, &f->args.w[f->words]) != 0)
+			return false;
 	}
-	return NULL;
-}
-
-static int
-flag_parse(cmdline_parse_token_hdr_t *hdr, const char *buf, void *res, unsigned int size)
-{
-	const struct token *token = (const struct token *)hdr;
-	const struct option_def *flag;
-	size_t len = word_length(buf);
-	const char *value;
-
-	flag = flag_find(token->def, buf, len);
-	if (flag == NULL || len >= SHELL_WORD_SIZE || (res != NULL && size < SHELL_WORD_SIZE))
-		return -1;
-	if (flag->value != NULL) {
-		value = buf + strlen(flag->name) + 1;
-		if (flag->value->hdr.ops->parse(&flag->value->hdr, value, NULL, 0) < 0)
-			return -1;
+	f->rest = f->at.start + f->at.len;
+	f->words++;
+	if (o.start[name.len] == ' ') {
+		f->value = name;
+		w = take(f, type);
+		if (w == NULL)
+			return false;
+		f->value.len = 0;
 	}
-	if (res != NULL)
-		strlcpy(res, buf, len + 1);
-	return len;
+	f->args.option[f->args.nb_options].name = name;
+	f->args.option[f->args.nb_options++].value = w;
+	return true;
 }
 
-/* A flag's choices, "cause=src" ...; one, "at=", where a value has none. */
-static int
-flag_choice(const struct option_def *flag, int i, char *dst, unsigned int size)
+/* Whether a line is a command, from its first word to its last. */
+static bool
+fit(const struct command *c, const char *line, struct fit *f)
 {
-	char value[64] = "";
-	cmdline_parse_token_hdr_t *hdr = flag->value == NULL ? NULL : &flag->value->hdr;
+	const char *syntax = c->syntax;
+	struct span o;
 
-	if (hdr != NULL && hdr->ops == &cmdline_token_string_ops &&
-			hdr->ops->complete_get_elt(hdr, i, value, sizeof(value)) != 0)
-		return -1;
-	if (value[0] == '\0' && i > 0)
-		return -1;
-	snprintf(dst, size, "%s%s%s", flag->name, hdr == NULL ? "" : "=", value);
-	return 0;
-}
-
-static int
-flag_complete_elt(cmdline_parse_token_hdr_t *hdr, int i, char *dst, unsigned int size)
-{
-	const struct definition *def = ((const struct token *)hdr)->def;
-	unsigned int j;
-	int k;
-
-	for (j = 0; j < def->nb_options; j++)
-		for (k = 0; flag_choice(&def->option[j], k, dst, size) == 0; k++)
-			if (i-- == 0)
-				return 0;
-	return -1;
-}
-
-static int
-flag_complete_nb(cmdline_parse_token_hdr_t *hdr)
-{
-	char text[128];
-	int n = 0;
-
-	while (flag_complete_elt(hdr, n, text, sizeof(text)) == 0)
-		n++;
-	return n;
-}
-
-static int
-flag_help(cmdline_parse_token_hdr_t *hdr, char *dst, unsigned int size)
-{
-	const struct definition *def = ((const struct token *)hdr)->def;
-	unsigned int i;
-	char value[96];
-
-	dst[0] = '\0';
-	for (i = 0; i < def->nb_options; i++) {
-		strlcat(dst, i > 0 ? " or " : "", size);
-		strlcat(dst, def->option[i].name, size);
-		if (def->option[i].value == NULL)
-			continue;
-		token_expects(def->option[i].value, value, sizeof(value));
-		strlcat(dst, "=", size);
-		strlcat(dst, value, size);
+	f->args.optional = NULL;
+	f->args.nb_options = 0;
+	f->words = 0;
+	f->rest = line;
+	f->options = NULL;
+	f->value.len = 0;
+	f->twice = false;
+	while (*syntax != '\0' && *syntax != '[')
+		if (take(f, element_next(&syntax)) == NULL)
+			return false;
+	f->options = syntax;
+	if (*syntax == '[' && isupper((unsigned char)syntax[1])) {
+		o = element_next(&syntax);
+		f->options = syntax;
+		f->args.optional = take(f, o);
 	}
-	return 0;
-}
-
-static struct cmdline_token_ops flag_ops = {
-	.parse = flag_parse,
-	.complete_get_nb = flag_complete_nb,
-	.complete_get_elt = flag_complete_elt,
-	.get_help = flag_help,
-};
-
-static struct token *
-token_new(struct cmdline_token_ops *ops, unsigned int position)
-{
-	struct token *token = keep(sizeof(*token));
-
-	token->hdr.ops = ops;
-	token->hdr.offset = position * sizeof(union word);
-	return token;
-}
-
-static struct token *
-token_string(const char *str, unsigned int position)
-{
-	struct token *token = token_new(&cmdline_token_string_ops, position);
-
-	token->string.string_data.str = str;
-	return token;
-}
-
-/* The token of a word of a syntax. The word stays where it is and may be changed. */
-static struct token *
-token_of(char *word, unsigned int position)
-{
-	struct token *token;
-	char *p;
-
-	if (!isupper((unsigned char)word[0])) {
-		for (p = word; *p != '\0'; p++)
-			if (*p == '|')
-				*p = '#';
-		return token_string(word, position);
+	for (f->at = word_next(f->rest); f->at.len > 0; f->at = word_next(f->rest)) {
+		o = option_find(f->options, f->at);
+		f->twice = o.len > 0 && option_given(&f->args, o);
+		if (o.len == 0 || f->twice || !take_option(f, o))
+			return false;
+		f->type.len = 0;
 	}
-	if (strcmp(word, "WORD") == 0)
-		return token_string(NULL, position);
-	if (strcmp(word, "REST") == 0)
-		return token_string(TOKEN_STRING_MULTI, position);
-	if (strcmp(word, "NUM") == 0) {
-		token = token_new(&cmdline_token_num_ops, position);
-		token->num.num_data.type = RTE_UINT64;
-		return token;
-	}
-	token = token_new(&typed_ops, position);
-	token->type = word_type_find(word);
-	if (token->type == NULL)
-		rte_exit(EXIT_FAILURE, "no word type %s\n", word);
-	return token;
+	return true;
 }
 
-/* An option "key TYPE", "key=TYPE" or "flag", its brackets cut off already. */
+/* Add what could stand where a line does not fit to a text, once. */
 static void
-define_option(struct definition *def, char *name)
+expects(const struct fit *f, char *text, size_t size)
 {
-	struct option_def *opt = &def->option[def->nb_options];
-	char *value = strpbrk(name, " =");
+	const char *options = f->value.len > 0 || f->options == NULL ? "" : f->options;
+	char one[512] = "", value[128];
+	struct span o;
 
-	if (def->nb_options == SHELL_OPTIONS)
-		rte_exit(EXIT_FAILURE, "too many options: %s\n", def->command->syntax);
-	opt->name = name;
-	def->option_name[def->nb_options] = name;
-	if (value != NULL) {
-		def->pairs = *value == ' ';
-		*value++ = '\0';
-		opt->value = token_of(value, 0);
-	}
-	snprintf(def->choices + strlen(def->choices), sizeof(def->choices) - strlen(def->choices),
-		"%s%s", def->nb_options > 0 ? "#" : "", name);
-	def->nb_options++;
-}
-
-static void
-define(struct definition *def, const struct command *command)
-{
-	char *word, *end;
-
-	def->command = command;
-	strlcpy(def->text, command->syntax, sizeof(def->text));
-	for (word = def->text; *word != '\0'; word = end) {
-		end = word + strcspn(word, *word == '[' ? "]" : " ");
-		if (*end != '\0')
-			*end++ = '\0';
-		end += strspn(end, " ");
-		if (*word == '[' && isupper((unsigned char)word[1])) {
-			def->optional = token_of(word + 1, def->nb_required);
+	if (f->type.len > 0)
+		word_expects(f->type, true, one, sizeof(one));
+	while (*options != '\0') {
+		o = element_next(&options);
+		if (option_given(&f->args, o))
 			continue;
-		}
-		if (*word == '[') {
-			define_option(def, word + 1);
+		strlcat(one, one[0] != '\0' ? " or " : "", sizeof(one));
+		strlcpy(value, o.start, RTE_MIN(sizeof(value), option_name(o).len + 2));
+		value[strcspn(value, " ]")] = '\0'; /* a "=" stays */
+		strlcat(one, value, sizeof(one));
+		if (strchr(value, '=') == NULL)
 			continue;
-		}
-		def->rest |= strcmp(word, "REST") == 0;
-		def->required[def->nb_required] = token_of(word, def->nb_required);
-		def->nb_required++;
+		word_expects(option_type(o), true, value, sizeof(value));
+		strlcat(one, value, sizeof(one));
 	}
-}
-
-static int
-option_store(const struct definition *def, struct args *a, const char *name, size_t len,
-	const char *value)
-{
-	char text[SHELL_WORD_SIZE + 2], help[256];
-	const struct token *token;
-	unsigned int i;
-
-	for (i = 0; i < def->nb_options; i++)
-		if (strlen(def->option[i].name) == len &&
-				strncmp(def->option[i].name, name, len) == 0)
-			break;
-	if (i == def->nb_options)
-		return shell_error(-EINVAL, "no option '%.*s'", (int)len, name);
-	if (a->option[i] != NULL)
-		return shell_error(-EINVAL, "option '%s' is given twice", def->option[i].name);
-	a->option[i] = &a->option_values[i];
-	token = def->option[i].value;
-	if (token == NULL)
-		return 0;
-	snprintf(text, sizeof(text), "%s\n", value);
-	if (token->hdr.ops->parse((cmdline_parse_token_hdr_t *)(uintptr_t)&token->hdr, text,
-			&a->option_values[i], sizeof(union word)) == (int)strlen(value)) {
-		/* A list points to its text, which must be the one that stays. */
-		if (token->type != NULL && token->type->points)
-			a->option_values[i].text.start = value;
-		return 0;
-	}
-	token_expects(token, help, sizeof(help));
-	return shell_error(-EINVAL, "bad word '%s' for '%s': expected %s", value,
-		def->option[i].name, help);
-}
-
-/* What the library calls with the words of a line. */
-static void
-dispatch(void *parsed, struct cmdline *cl __rte_unused, void *data)
-{
-	const struct instance *inst = data;
-	const struct definition *def = inst->def;
-	const union word *w = parsed;
-	struct args a = {
-		.w = w,
-		.option_names = def->option_name,
-		.nb_options = def->nb_options,
-	};
-	unsigned int i, at = def->nb_required;
-	const char *equals;
-	int ret = 0;
-
-	if (inst->optional)
-		a.optional = &w[at++];
-
-	if (def->rest)
-		a.rest = w[def->nb_required - 1].str;
-	for (i = 0; i < inst->nb_options && ret == 0; i++) {
-		if (def->pairs) {
-			ret = option_store(def, &a, w[at].str, strlen(w[at].str), w[at + 1].str);
-			at += 2;
-			continue;
-		}
-		equals = strchr(w[at].str, '=');
-		ret = option_store(def, &a, w[at].str,
-			equals == NULL ? strlen(w[at].str) : (size_t)(equals - w[at].str),
-			equals == NULL ? "" : equals + 1);
-		at++;
-	}
-	if (ret == 0)
-		ret = def->command->run(&a);
-	run_status = ret;
-}
-
-static void
-instantiate(struct definition *def, bool optional, unsigned int nb_options)
-{
-	unsigned int i, n = 0, per_option = def->pairs ? 2 : 1;
-	unsigned int words = def->nb_required + optional + nb_options * per_option;
-	cmdline_parse_inst_t *inst;
-	struct instance *data;
-	struct token *token;
-
-	/* Nobody gives all options of a command with that many. */
-	if (words > SHELL_WORDS)
+	if (one[0] == '\0')
+		strlcpy(one, "the end of the command", sizeof(one));
+	if (strstr(text, one) != NULL)
 		return;
-	inst = keep(sizeof(*inst) + (words + 1) * sizeof(inst->tokens[0]));
-	data = keep(sizeof(*data));
-	data->def = def;
-	data->optional = optional;
-	data->nb_options = nb_options;
-	inst->f = dispatch;
-	inst->data = data;
-	inst->help_str = def->command->help;
-	for (i = 0; i < def->nb_required; i++)
-		inst->tokens[n++] = &def->required[i]->hdr;
-	if (optional)
-		inst->tokens[n++] = &def->optional->hdr;
-	while (n < words) {
-		if (def->pairs) {
-			inst->tokens[n] = &token_string(def->choices, n)->hdr;
-			inst->tokens[n + 1] = &token_string(NULL, n + 1)->hdr;
-			n += 2;
-			continue;
-		}
-		token = token_new(&flag_ops, n);
-		token->def = def;
-		inst->tokens[n++] = &token->hdr;
-	}
-	instances[nb_instances++] = inst;
+	strlcat(text, text[0] != '\0' ? ", " : "", size);
+	strlcat(text, one, size);
 }
 
-int
-grammar_init(void)
-{
-	unsigned int i, j, total = 0;
-
-	while (shell_commands[nb_definitions].syntax != NULL)
-		nb_definitions++;
-	definitions = keep(nb_definitions * sizeof(*definitions));
-	for (i = 0; i < nb_definitions; i++) {
-		define(&definitions[i], &shell_commands[i]);
-		total += 2 * (definitions[i].nb_options + 1);
-	}
-	instances = keep((total + 1) * sizeof(*instances));
-	for (i = 0; i < nb_definitions; i++)
-		for (j = 0; j <= definitions[i].nb_options; j++) {
-			instantiate(&definitions[i], false, j);
-			if (definitions[i].optional != NULL)
-				instantiate(&definitions[i], true, j);
-		}
-
-	/* The library's part that only parses: it never reads, writes or prompts by itself. */
-	cmdline = cmdline_new(instances, "", -1, -1);
-	return cmdline == NULL ? -ENOMEM : 0;
-}
-
-void
-grammar_fini(void)
-{
-	cmdline_free(cmdline);
-	cmdline = NULL;
-	while (nb_allocated > 0)
-		free(allocated[--nb_allocated]);
-	free(allocated);
-	allocated = NULL;
-	nb_definitions = 0;
-	nb_instances = 0;
-}
-
-/* How many words of a line an instance takes; *where is the first one that it does not. */
-static unsigned int
-match_words(const cmdline_parse_inst_t *inst, const char *line, const char **where)
-{
-	unsigned int i;
-	int n;
-
-	*where = line + strspn(line, " \t");
-	for (i = 0; inst->tokens[i] != NULL && !at_end(*where); i++) {
-		n = inst->tokens[i]->ops->parse(inst->tokens[i], *where, NULL,
-			CMDLINE_PARSE_RESULT_BUFSIZE);
-		if (n < 0)
-			break;
-		*where += n;
-		*where += strspn(*where, " \t");
-	}
-	return i;
-}
-
-/* The library says only that something is wrong. Find the word that no instance takes. */
+/* Say which word of a line no command takes. */
 static int
 diagnose(const char *line)
 {
-	unsigned int i, n, most = 0;
-	const char *where, *bad = line;
-	char expected[512] = "", one[256];
+	char expected[512] = "";
+	struct span bad = word_next(line), value = { NULL, 0 };
+	const struct command *c;
+	unsigned int most = 0;
+	struct fit f;
 
-	for (i = 0; i < nb_instances; i++) {
-		n = match_words(instances[i], line, &where);
-		if (n < most || n == 0)
+	for (c = shell_commands; c->syntax != NULL; c++) {
+		fit(c, line, &f);
+		if (f.twice)
+			return shell_error(-EINVAL, "option '%.*s' is given twice", (int)f.at.len,
+				f.at.start);
+		if (f.words < most || f.words == 0)
 			continue;
-		if (n > most)
+		if (f.words > most)
 			expected[0] = '\0';
-		most = n;
-		bad = where;
-		if (instances[i]->tokens[n] == NULL)
-			strlcpy(one, "the end of the command", sizeof(one));
-		else
-			token_expects((const struct token *)instances[i]->tokens[n], one,
-				sizeof(one));
-		if (strstr(expected, one) != NULL)
-			continue;
-		if (expected[0] != '\0')
-			strlcat(expected, ", ", sizeof(expected));
-		strlcat(expected, one, sizeof(expected));
+		most = f.words;
+		bad = f.at;
+		value = f.value;
+		expects(&f, expected, sizeof(expected));
 	}
-	if (most == 0) {
-		bad += strspn(bad, " \t");
-		return shell_error(-EINVAL, "unknown command '%.*s': try 'help'",
-			(int)word_length(bad), bad);
-	}
-	if (at_end(bad))
-		return shell_error(-EINVAL, "the command is not complete after '%.*s': expected %s",
-			(int)strcspn(line, "#\r\n"), line, expected);
-	return shell_error(-EINVAL, "bad word '%.*s': expected %s", (int)word_length(bad), bad,
-		expected);
+	if (most == 0)
+		return shell_error(-EINVAL, "unknown command '%.*s': try 'help'", (int)bad.len,
+			bad.start);
+	if (bad.len == 0)
+		return shell_error(-EINVAL, "the command is not complete after '%s': expected %s",
+			line, expected);
+	return shell_error(-EINVAL, "bad word '%.*s'%s%.*s%s: expected %s", (int)bad.len, bad.start,
+		value.len > 0 ? " for '" : "", (int)value.len, value.len > 0 ? value.start : "",
+		value.len > 0 ? "'" : "", expected);
 }
 
 int
 grammar_run(const char *line)
 {
-	char text[STR_MULTI_TOKEN_SIZE];
-	size_t i, len = strlen(line);
-	int ret;
+	const struct command *c;
+	struct fit f;
+	size_t i;
 
-	/* The library stops at a newline, and takes a line without one for an unfinished one. */
-	if (len + 2 > sizeof(text))
-		return shell_error(-E2BIG, "a command of %zu characters is too long", len);
-	for (i = 0; i < len; i++)
+	for (i = 0; line[i] != '\0'; i++)
 		if (iscntrl((unsigned char)line[i]) && line[i] != '\t')
 			return shell_error(-EINVAL, "a command cannot hold the control character 0x%02x",
 				(unsigned char)line[i]);
-	memcpy(text, line, len);
-	strcpy(text + len, "\n");
-
-	run_status = 0;
-	ret = cmdline_parse(cmdline, text);
-	if (ret == CMDLINE_PARSE_AMBIGUOUS)
-		return shell_error(-EINVAL, "'%s' has more than one meaning", line);
-	if (ret < 0)
-		return diagnose(text);
-	return run_status;
+	if (word_next(line).len == 0)
+		return 0;
+	for (c = shell_commands; c->syntax != NULL; c++)
+		if (fit(c, line, &f))
+			return c->run(&f.args);
+	return diagnose(line);
 }
 
-/* Whether a text came up since the beginning of this completion. */
-static bool
-seen_before(const char *text)
-{
-	uint32_t hash = 2166136261; /* FNV-1a */
-	unsigned int i;
+/* What the last word of a line may become, or, for help, what may stand there. */
+static struct {
+	char text[SHELL_WORD_SIZE];
+	const char *help;
+} choices[CHOICES];
+static unsigned int nb_choices;
 
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (uint8_t)*text) * 16777619;
-	for (i = 0; i < nb_seen; i++)
-		if (seen[i] == hash)
-			return true;
-	if (nb_seen < RTE_DIM(seen))
-		seen[nb_seen++] = hash;
-	return false;
-}
-
-/* " sizes [Mul-choice STRING]: what it is for": without what says nothing, the purpose once. */
 static void
-shorten(char *line)
+add_choice(const char *text, const char *partial, const char *help)
 {
-	static const char *const kinds[] = { " [Mul-choice STRING]", " [Fixed STRING]" };
-	char *at, *help;
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(kinds); i++) {
-		at = strstr(line, kinds[i]);
-		if (at != NULL)
-			memmove(at, at + strlen(kinds[i]), strlen(at + strlen(kinds[i])) + 1);
+	if (text[0] == '\0' || strncmp(text, partial, strlen(partial)) != 0 || nb_choices == CHOICES)
+		return;
+	for (i = 0; i < nb_choices; i++) {
+		if (strcmp(choices[i].text, text) == 0)
+			return;
+		/* A purpose is told once. */
+		if (choices[i].help == help)
+			help = NULL;
 	}
-	help = strstr(line, ": ");
-	if (help != NULL && seen_before(help))
-		*help = '\0';
+	strlcpy(choices[nb_choices].text, text, sizeof(choices[0].text));
+	choices[nb_choices++].help = help;
 }
 
-/* The library offers the same once for each instance that takes it. */
+/* Words of a type, behind the name of an option of one word. For help, a type says what it is. */
+static void
+add_type(struct span name, struct span type, const char *partial, const char *help)
+{
+	char text[2 * SHELL_WORD_SIZE], *word = text;
+	const size_t size = SHELL_WORD_SIZE;
+	int i;
+
+	if (name.len > 0)
+		word += snprintf(text, size, "%.*s=", (int)name.len, name.start);
+	if (help != NULL && isupper((unsigned char)type.start[0])) {
+		word_expects(type, false, word, size);
+		add_choice(text, "", help);
+		return;
+	}
+	for (i = 0; word_choice(type, partial, i, word, size) >= 0; i++)
+		add_choice(text, partial, help);
+	/* The name at least. */
+	*word = '\0';
+	if (i == 0)
+		add_choice(text, partial, help);
+}
+
+static void
+collect_choices(const char *buf, const char **partial, bool help)
+{
+	char line[LINE_SIZE], text[SHELL_WORD_SIZE];
+	const char *options, *last = buf + strlen(buf), *purpose;
+	const struct command *c;
+	struct span o, name;
+	struct fit f;
+	bool whole;
+
+	nb_choices = 0;
+	while (last > buf && strchr(" \t", last[-1]) == NULL)
+		last--;
+	*partial = last;
+	if (strlcpy(line, buf, sizeof(line)) >= sizeof(line))
+		return;
+	line[last - buf] = '\0';
+	for (c = shell_commands; c->syntax != NULL; c++) {
+		whole = fit(c, line, &f);
+		if (f.at.len > 0)
+			continue; /* an earlier word does not fit */
+		purpose = help ? c->help : NULL;
+		if (f.type.len > 0)
+			add_type((struct span){ NULL, 0 }, f.type, last, purpose);
+		options = f.value.len > 0 || f.options == NULL ? "" : f.options;
+		while (*options != '\0') {
+			o = element_next(&options);
+			name = option_name(o);
+			strlcpy(text, o.start, RTE_MIN(sizeof(text), name.len + 1));
+			if (option_given(&f.args, o))
+				continue;
+			if (o.start[name.len] == '=')
+				add_type(name, option_type(o), last, purpose);
+			else
+				add_choice(text, last, purpose);
+		}
+		if (whole && help && *last == '\0')
+			add_choice("[RETURN]", "", purpose);
+	}
+}
+
+/* Tab: what is common to all choices. */
+static int
+complete_common(const char *partial, char *dst, unsigned int size)
+{
+	const char *first = choices[0].text;
+	size_t len = strlen(first), typed = strlen(partial), n;
+	unsigned int i;
+
+	for (i = 1; i < nb_choices; i++) {
+		for (n = 0; n < len && choices[i].text[n] == first[n]; n++)
+			;
+		len = n;
+	}
+	if (len == typed && nb_choices > 1)
+		return 0;
+	strlcpy(dst, first + typed, RTE_MIN((size_t)size, len - typed + 1));
+	if (nb_choices == 1 && strchr("/=", first[len - 1]) == NULL)
+		strlcat(dst, " ", size);
+	return RDLINE_RES_COMPLETE;
+}
+
 int
 grammar_complete(const char *buf, char *dst, unsigned int size, int *state)
 {
-	int ret;
+	const char *partial, *help;
 
+	/* What the line editor begins with: 0 for Tab, -1 for "?". */
 	if (*state <= 0) {
-		nb_seen = 0;
-		words_complete_begin(buf);
+		collect_choices(buf, &partial, *state < 0);
+		if (nb_choices == 0)
+			return 0;
+		if (*state == 0 && complete_common(partial, dst, size) != 0)
+			return RDLINE_RES_COMPLETE;
+		*state = 0;
 	}
-	do {
-		ret = cmdline_complete(cmdline, buf, state, dst, size);
-		if (ret != 1)
-			return ret;
-	} while (seen_before(dst));
-	shorten(dst);
-	return ret;
+	if (*state >= (int)nb_choices)
+		return 0;
+	help = choices[*state].help;
+	snprintf(dst, size, "%s%s%s", choices[*state].text, help != NULL ? ": " : "",
+		help != NULL ? help : "");
+	++*state;
+	return 1;
 }
 
 const union word *
@@ -634,8 +400,8 @@ option(const struct args *a, const char *name)
 	unsigned int i;
 
 	for (i = 0; i < a->nb_options; i++)
-		if (strcmp(a->option_names[i], name) == 0)
-			return a->option[i];
+		if (span_is(a->option[i].name, name))
+			return a->option[i].value;
 	return NULL;
 }
 

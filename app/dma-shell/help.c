@@ -29,7 +29,7 @@ static const struct {
 		"  lcores     that submit, a device for each; default the first free one\n"
 		"  sg         segments of each side of an operation; default 0, plain copies\n"
 		"  memory     sources and destinations together; default 8M\n"
-		"  load       percents of the throughput at which latency is measured; default none\n"
+		"  load       percents of the throughput at which to measure latency; default none\n"
 		"  csv, plot, report  files of figures, .png or .svg, .html\n"
 		"  save       figures and what they depend on, for check\n"
 		"  check      measure as a saved file says, and fail when slower\n"
@@ -45,8 +45,8 @@ static const struct {
 	{ "fill", "  By the device, or fill buffer by the CPU; 0xab is a byte that repeats.\n"
 		"  fill 0 b 0x0123456789abcdef submit; wait 0" },
 	{ "inject", "  at     so many operations before it; default 0\n"
-		"  cause  what is wrong: src, dst, next (addresses), align, read, write, op, length,\n"
-		"         completion; default src\n"
+		"  cause  what is wrong: src, dst, next (addresses), align, read, write, op,\n"
+		"         length, completion; default src\n"
 		"  stall: begins and never ends. vanish: all registers read as ones.\n"
 		"  inject device 0 fail at=2 cause=dst; burst 0 10 4K; show errors" },
 	{ "load", "  load data.bin a; load driver librte_dma_other.so" },

@@ -27,14 +27,21 @@ inject_fault(int16_t id, const char *fault)
 #endif
 }
 
-static int
-inject(const struct args *a, const char *fault)
+int
+cmd_inject(const struct args *a)
 {
-	int16_t id = a->w[2].dev.id;
+	const union word *at = option(a, "at");
+	const char *cause = option_str(a, "cause", NULL);
+	const int16_t id = a->w[2].dev.id;
+	char fault[2 * SHELL_WORD_SIZE + 32], when[32] = "";
 	int ret;
 
 	if (device_get(id) == NULL)
 		return -ENODEV;
+	if (at != NULL)
+		snprintf(when, sizeof(when), ":at=%" PRIu64, at->num);
+	snprintf(fault, sizeof(fault), "%s%s%s%s", a->w[3].str, when, cause != NULL ? ":cause=" : "",
+		cause != NULL ? cause : "");
 	ret = inject_fault(id, fault);
 	if (ret == -ENOTSUP || ret == -ENODEV)
 		return shell_error(ret, "device %d has no injection: only the embedded model of "
@@ -47,39 +54,4 @@ inject(const struct args *a, const char *fault)
 	out_str("fault", "%s", fault);
 	out_line();
 	return 0;
-}
-
-int
-cmd_inject_fail(const struct args *a)
-{
-	const union word *at = option(a, "at");
-	const char *cause = option_str(a, "cause", NULL);
-	char fault[SHELL_WORD_SIZE + 32];
-	int used;
-
-	used = snprintf(fault, sizeof(fault), "fail");
-	if (at != NULL)
-		used += snprintf(fault + used, sizeof(fault) - used, ":at=%" PRIu64, at->num);
-	if (cause != NULL)
-		snprintf(fault + used, sizeof(fault) - used, ":cause=%s", cause);
-	return inject(a, fault);
-}
-
-/* stall and vanish: with or without "at=". */
-int
-cmd_inject_stop(const struct args *a)
-{
-	const union word *at = option(a, "at");
-	char fault[SHELL_WORD_SIZE + 32];
-
-	if (at == NULL)
-		return inject(a, a->w[3].str);
-	snprintf(fault, sizeof(fault), "%s:at=%" PRIu64, a->w[3].str, at->num);
-	return inject(a, fault);
-}
-
-int
-cmd_inject(const struct args *a)
-{
-	return inject(a, a->w[3].str);
 }

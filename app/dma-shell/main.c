@@ -240,9 +240,7 @@ main(int argc, char **argv)
 	if (start_eal(nb_eal, argv, options.device, options.nb_devices) != 0)
 		return 2;
 	catch_signals();
-	ret = shell_init();
-	if (ret == 0)
-		ret = run(nb_eal == 1);
+	ret = run(nb_eal == 1);
 	if (ret == 0)
 		ret = shell_flush();
 	shell_fini();

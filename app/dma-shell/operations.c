@@ -359,8 +359,9 @@ cmd_poll(const struct args *a)
 int
 cmd_wait(const struct args *a)
 {
-	const uint64_t end = rte_rdtsc() + rte_get_tsc_hz() *
+	const uint64_t timeout = rte_get_tsc_hz() *
 		shell_limit_seconds(option_real(a, "timeout", 1));
+	struct patience patience = { .looked = rte_rdtsc() };
 	struct completion done[POLL_MAX];
 	struct summary s = { 0 };
 	struct shell_vchan *v;
@@ -378,7 +379,7 @@ cmd_wait(const struct args *a)
 		if (n < 0)
 			return n;
 		summarise(&s, done, n, rows);
-		if (n == 0 && rte_rdtsc() > end)
+		if (patience_look(&patience, n > 0) > timeout)
 			break;
 	}
 	show_summary("wait", id, vchan, &s);
@@ -432,7 +433,8 @@ static int
 burst_run(struct burst *b)
 {
 	struct shell_vchan *v = vchan_of(b->id, b->vchan);
-	uint64_t begin = rte_rdtsc(), progress = begin, at = 0;
+	uint64_t begin = rte_rdtsc(), at = 0;
+	struct patience patience = { .looked = begin };
 	struct completion done[POLL_MAX];
 	int n;
 
@@ -447,9 +449,7 @@ burst_run(struct burst *b)
 		if (n < 0)
 			return n;
 		summarise(&b->sum, done, n, false);
-		if (n > 0)
-			progress = rte_rdtsc();
-		else if (rte_rdtsc() - progress > rte_get_tsc_hz() * shell_limit_seconds(1))
+		if (patience_look(&patience, n > 0) > rte_get_tsc_hz() * shell_limit_seconds(1))
 			return shell_error(-ETIMEDOUT, "device %d makes no progress, %u in flight: "
 				"'reset device %d'", b->id, v->in_flight, b->id);
 	}

@@ -53,20 +53,20 @@ parse_pattern(const char *word, uint64_t *pattern)
 }
 
 bool
-list_next(const char **list, size_t *len, char *word, size_t size)
+list_next(struct span *list, char *word, size_t size)
 {
 	const char *comma;
 	size_t n;
 
-	if (*len == 0)
+	if (list->len == 0)
 		return false;
-	comma = memchr(*list, ',', *len);
-	n = comma == NULL ? *len : (size_t)(comma - *list);
+	comma = memchr(list->start, ',', list->len);
+	n = comma == NULL ? list->len : (size_t)(comma - list->start);
 	/* An element that is too long is cut, and then no valid one any more. */
-	strlcpy(word, *list, RTE_MIN(n + 1, size));
+	strlcpy(word, list->start, RTE_MIN(n + 1, size));
 	if (comma != NULL)
 		n++;
-	*list += n;
-	*len -= n;
+	list->start += n;
+	list->len -= n;
 	return true;
 }

@@ -18,7 +18,7 @@
 
 #define INDEXES      (UINT16_MAX + 1)
 #define POLL_BATCH   256
-#define STALL_SECOND 1.0 /* without a completion, with something in flight: the device hangs */
+#define STALL_SECONDS 1.0 /* without a completion, with something in flight: the device hangs */
 
 void
 histogram_merge(struct histogram *to, const struct histogram *from)
@@ -233,10 +233,11 @@ pump_run(void *arg)
 {
 	struct pump *p = arg;
 	const uint64_t space = RTE_ALIGN_CEIL((uint64_t)p->size, RTE_CACHE_LINE_SIZE);
-	const uint64_t patience = rte_get_tsc_hz() * STALL_SECOND;
+	const uint64_t stall = rte_get_tsc_hz() * STALL_SECONDS;
 	const uint64_t begin = rte_rdtsc(), before = p->done.cycles;
-	uint64_t t0 = begin, t1, t2, progress = begin, due = begin;
-	bool pushing = true;
+	struct patience patience = { .looked = begin };
+	uint64_t t0 = begin, t1, t2, due = begin;
+	bool pushing = true, pulled;
 	int pushed;
 
 	p->error = 0;
@@ -249,19 +250,14 @@ pump_run(void *arg)
 		t1 = rte_rdtsc();
 		if (pushed > 0)
 			pump_count(&p->done.busy, t1 - t0);
-		if (pull(p) > 0) {
-			t2 = rte_rdtsc();
-			pump_count(&p->done.busy, t2 - t1);
-			progress = t2;
-		} else {
-			t2 = rte_rdtsc();
-			if (p->in_flight == 0)
-				progress = t2;
-			if (t2 - progress > patience) {
-				p->error = -ETIMEDOUT;
-				break;
-			}
+		pulled = pull(p) > 0;
+		if (patience_look(&patience, pulled || p->in_flight == 0) > stall) {
+			p->error = -ETIMEDOUT;
+			break;
 		}
+		t2 = patience.looked;
+		if (pulled)
+			pump_count(&p->done.busy, t2 - t1);
 		__atomic_store_n(&p->done.cycles, before + (t2 - begin), __ATOMIC_RELAXED);
 		t0 = t2;
 		if (stopped(p) || (p->duration > 0 && t2 - begin > p->duration))

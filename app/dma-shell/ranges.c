@@ -39,7 +39,7 @@ parse_range(const char *word, struct range *range)
 			(range->length == 0 && strchr(word, ':') != NULL) ||
 			cut_size(text, '+', &range->offset) != 0)
 		return -EINVAL;
-	range->buf = buffer_find(text, strlen(text));
+	range->buf = buffer_find(text);
 	return range->buf == NULL ? -ENOENT : 0;
 }
 
@@ -75,8 +75,7 @@ range_check(struct range *r)
 int
 ranges_to_sges(const union word *list, struct rte_dma_sge *sge, unsigned int max, uint64_t *total)
 {
-	const char *at = list->text.start;
-	size_t left = list->text.len;
+	struct span left = list->text;
 	char word[SHELL_WORD_SIZE];
 	unsigned int n = 0;
 	struct range r;
@@ -84,7 +83,7 @@ ranges_to_sges(const union word *list, struct rte_dma_sge *sge, unsigned int max
 	int ret;
 
 	*total = 0;
-	while (list_next(&at, &left, word, sizeof(word))) {
+	while (list_next(&left, word, sizeof(word))) {
 		ret = parse_range(word, &r);
 		if (ret != 0)
 			return shell_error(ret, ret == -ENOENT ? "no buffer of the name in '%s'" :

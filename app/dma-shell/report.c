@@ -4,20 +4,20 @@
  * A report of bench: one page of HTML that needs nothing else, for a ticket or a mail.
  */
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
+#include "files.h"
 
 static const char style[] =
 	"body{font:15px/1.45 sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#222}"
 	"h1{font-size:1.5em}h2{font-size:1.15em;margin-top:1.8em}"
-	"table{border-collapse:collapse}th,td{padding:.25em .8em;text-align:right;white-space:nowrap;"
-	"border-bottom:1px solid #ddd}th{background:#f3f3f3;font-weight:600}"
+	"table{border-collapse:collapse}th,td{padding:.25em .6em;text-align:right;"
+	"border-bottom:1px solid #ddd}td{white-space:nowrap}th{background:#f3f3f3;font-weight:600}"
 	"td:first-child,th:first-child{text-align:left}"
-	".faster{color:#176b2c}.slower{color:#a4161a}svg{width:100%;height:auto}";
+	".faster{color:#176b2c}.slower{color:#a4161a}p.slower{white-space:pre-line}svg{width:100%;height:auto}";
 
 static void
 escaped(FILE *f, const char *s)
@@ -76,26 +76,27 @@ results(const struct bench *b, FILE *f)
 
 	fputs("<h2>Throughput and cost</h2><table><tr><th>bytes</th><th>Gbps: ", f);
 	escaped(f, b->side[0].name);
-	fputs("</th><th>lowest&ndash;highest</th><th>Gbps: ", f);
+	fputs("</th><th>spread</th><th>Gbps: ", f);
 	escaped(f, b->side[1].name);
-	fputs("</th><th>lowest&ndash;highest</th><th>ratio</th><th>verdict</th>"
+	fputs("</th><th>spread</th><th>ratio</th><th>verdict</th>"
 		"<th>cycles</th><th>cycles, other</th><th>p50 &micro;s</th><th>p99 &micro;s</th>"
 		"<th>p99.9 &micro;s</th></tr>\n", f);
 	for (i = 0; i < b->nb_rows; i++) {
 		const struct bench_result *x = &b->row[i].side[0], *y = &b->row[i].side[1];
-		const char *verdict = bench_verdict(bench_compare(&y->gbps, &x->gbps));
+		const char *verdict = bench_verdict_name(bench_verdict(&b->row[i].ratio));
 
 		fprintf(f, "<tr><td>%" PRIu64 "</td>", b->row[i].size);
 		figure(f, &x->gbps);
 		figure(f, &y->gbps);
 		fprintf(f, "<td>%.2f</td><td class=\"%s\">%s</td><td>%.1f</td><td>%.1f</td>"
 			"<td>%.1f</td><td>%.1f</td><td>%.1f</td></tr>\n",
-			x->gbps.median / RTE_MAX(y->gbps.median, 1e-9), verdict, verdict, x->cycles,
-			y->cycles, x->p50 / 1e3, x->p99 / 1e3, x->p999 / 1e3);
+			b->row[i].ratio.median, verdict, verdict, x->cycles, y->cycles, x->p50 / 1e3, x->p99 / 1e3, x->p999 / 1e3);
 	}
-	fprintf(f, "</table><p>Medians of %u rounds in which both took turns. Where lowest and highest "
-		"overlap the two are the same. Cycles are those of the submitting lcore for an "
-		"operation.</p>\n", BENCH_ROUNDS);
+	fprintf(f, "</table><p>Medians of %u rounds in which both took turns. The ratio is that of rounds "
+		"beside each other; where its spread is not on one side of 1 the two are the same, or it "
+		"is unclear where the spread is large. Cycles are those of the submitting lcore for an operation.</p>\n<p class=\"slower\">", BENCH_ROUNDS);
+	escaped(f, b->doubts);
+	fputs("</p>\n", f);
 }
 
 static void
@@ -121,14 +122,15 @@ load_table(const struct bench *b, FILE *f)
 int
 report(const struct bench *b, const char *path)
 {
-	char *svg = plot_svg(b);
-	FILE *f = fopen(path, "w");
-	int bad;
+	struct file file;
+	FILE *f;
+	char *svg;
+	int ret = file_begin(&file, path);
 
-	if (f == NULL) {
-		free(svg);
-		return shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
-	}
+	if (ret != 0)
+		return ret;
+	f = file.out;
+	svg = plot_svg(b);
 	fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>", f);
 	escaped(f, b->side[0].name);
 	fprintf(f, "</title><style>%s</style></head><body>\n<h1>", style);
@@ -142,13 +144,10 @@ report(const struct bench *b, const char *path)
 	load_table(b, f);
 	conditions(b, f);
 	fputs("</body></html>\n", f);
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad) {
-		free(svg);
-		return shell_error(-EIO, "'%s' could not be written completely", path);
-	}
-	shell_note("report: %s%s", path, svg == NULL ?
-		" (without plots: there is no gnuplot, apt-get install gnuplot-nox)" : "");
+	ret = file_end(&file, path);
+	if (ret == 0)
+		shell_note("report: %s%s", path, svg == NULL ?
+			" (without plots: there is no gnuplot, apt-get install gnuplot-nox)" : "");
 	free(svg);
-	return 0;
+	return ret;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the copyengine authors
  *
- * The commands, and the shell's beginning and end.
+ * The commands: where two fit a line, the first one is meant. And the shell's end.
  */
 
 #include <errno.h>
@@ -22,9 +22,7 @@ const struct command shell_commands[] = {
 	{ "quit|exit", "stop devices and leave", cmd_quit },
 
 	{ "show devices", "all DMA devices", cmd_show_devices },
-	{ "show device DEV info", "what a device is and can take", cmd_show_info },
-	{ "show device DEV config", "what is set for it", cmd_show_config },
-	{ "show device DEV capabilities", "what it can do", cmd_show_capabilities },
+	{ "show device DEV info", "what a device is, can do, and is set to", cmd_show_info },
 	{ "show device DEV stats", "its counters", cmd_show_stats },
 	{ "show device DEV registers", "its registers and its ring, as the driver tells them",
 		cmd_show_registers },
@@ -37,8 +35,7 @@ const struct command shell_commands[] = {
 	{ "show buffers", "all buffers", cmd_show_buffers },
 	{ "show buffer RANGE", "bytes of a buffer", cmd_show_buffer },
 	{ "show telemetry WORD", "DPDK's telemetry, / lists what there is", cmd_show_telemetry },
-	{ "clear stats DEV", "set its counters to 0", cmd_clear_stats },
-	{ "clear stats all", "set all counters to 0", cmd_clear_stats_all },
+	{ "clear stats [DEV]", "set counters to 0, its own or all", cmd_clear_stats },
 
 	{ "set device DEV ring NUM", "descriptors in the ring of each vchan", cmd_set_ring },
 	{ "set device DEV vchans NUM", "how many vchans it has", cmd_set_vchans },
@@ -56,8 +53,8 @@ const struct command shell_commands[] = {
 
 	{ "alloc NAME SIZE [pattern WORD] [numa NUM] [page SIZE]", "a buffer that devices reach",
 		cmd_alloc },
-	{ "free BUF", "give a buffer back", cmd_free },
 	{ "free all", "give all buffers back", cmd_free_all },
+	{ "free BUF", "give a buffer back", cmd_free },
 	{ "fill buffer RANGE WORD", "fill with a pattern, by the CPU", cmd_fill_buffer },
 	{ "compare RANGE RANGE", "first difference, and how many", cmd_compare },
 	{ "load FILE NAME", "a file into a buffer, a new one if need be", cmd_load },
@@ -72,12 +69,8 @@ const struct command shell_commands[] = {
 	{ "poll [DEV] [max NUM]", "see what is completed, up to so many", cmd_poll },
 	{ "wait [DEV] [timeout SECONDS]", "until all that is submitted is completed", cmd_wait },
 	{ "burst DEV NUM SIZE", "so many copies of a size, as fast as can be", cmd_burst },
-	{ "inject device DEV fail [at=NUM] [cause=" CAUSES "]",
-		"make a coming descriptor fail", cmd_inject_fail },
-	{ "inject device DEV stall|vanish [at=NUM]", "make it stop, or disappear",
-		cmd_inject_stop },
-	{ "inject device DEV reset|none", "make it reset by itself, or drop the faults",
-		cmd_inject },
+	{ "inject device DEV fail|stall|vanish|reset|none [at=NUM] [cause=" CAUSES "]",
+		"a coming descriptor fails; stop, disappear; reset by itself; no faults", cmd_inject },
 
 	{ "verify [DEV] [seconds SECONDS] [seed NUM] [operations NUM] [size SIZE] [faults NUM]",
 		"random operations, every byte checked; about every so many a fault", cmd_verify },
@@ -93,17 +86,11 @@ const struct command shell_commands[] = {
 	{ "script FILE", "run the commands of a file", cmd_script },
 	{ "sleep SECONDS", "do nothing", cmd_sleep },
 	{ "repeat NUM REST", "run \"cmd; cmd\" so many times", cmd_repeat },
+	{ "expect fail REST", "fail unless \"cmd\" fails", cmd_expect_fail },
 	{ "expect WORD ==|!=|<|<=|>|>= WORD", "fail unless a field of the last result is so",
 		cmd_expect },
-	{ "expect fail REST", "fail unless \"cmd\" fails", cmd_expect_fail },
 	{ NULL, NULL, NULL },
 };
-
-int
-shell_init(void)
-{
-	return grammar_init();
-}
 
 void
 shell_fini(void)
@@ -111,6 +98,5 @@ shell_fini(void)
 	workers_stop();
 	devices_fini();
 	buffers_fini();
-	grammar_fini();
 	out_begin("");
 }

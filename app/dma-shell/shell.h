@@ -19,16 +19,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <rte_cycles.h>
 #include <rte_dmadev.h>
 #include <rte_lcore.h>
 
 /* One parsed line, see grammar.c */
 
-#define SHELL_WORDS     32  /**< words in one command, options included */
-#define SHELL_OPTIONS   20  /**< different options of one command */
-#define SHELL_WORD_SIZE 128 /**< STR_TOKEN_SIZE, what librte_cmdline's string tokens fill */
+#define SHELL_WORDS     48  /**< words in one command, options included */
+#define SHELL_OPTIONS   20  /**< options of one command */
+#define SHELL_WORD_SIZE 128
 
 struct buffer;
+
+/** A piece of a text that outlives the command. */
+struct span {
+	const char *start;
+	size_t len;
+};
 
 /** A word "NAME[+OFFSET][:LENGTH][*COUNT]", names resolved but ranges not checked yet. */
 struct range {
@@ -38,58 +45,56 @@ struct range {
 	uint64_t count;  /**< that many segments of this length, one after the other */
 };
 
-/** One word as its token parsed it. Which member counts follows from the word's type. */
+/** One word of a command. Which member counts follows from the word's type. */
 union word {
-	char str[SHELL_WORD_SIZE]; /**< fixed words, choices, NAME, WORD, FILE */
+	char str[SHELL_WORD_SIZE]; /**< fixed words, WORD, NAME, FILE, TOPIC */
 	uint64_t num;              /**< NUM, SIZE */
 	double real;               /**< SECONDS */
 	struct {
 		int16_t id;
 		uint16_t vchan;
-	} dev;                    /**< DEV */
-	struct range range;       /**< BUF, RANGE */
-	struct {
-		const char *start; /**< in the line, which outlives the command */
-		size_t len;
-	} text;                   /**< LIST */
+	} dev;                     /**< DEV */
+	struct range range;        /**< BUF, RANGE */
+	struct span text;          /**< LIST; REST, which is the whole end of the line */
 };
 
 struct args {
-	const union word *w;                         /**< by position in the syntax */
-	const union word *optional;                  /**< "[TYPE]", NULL: left out */
-	const char *rest;                            /**< REST, when the syntax ends in it */
-	const union word *option[SHELL_OPTIONS];     /**< by position in the syntax, NULL: not given */
-	const char *const *option_names;
+	union word w[SHELL_WORDS];   /**< by position in the line */
+	const union word *optional;  /**< "[TYPE]", NULL: left out */
+	struct {
+		struct span name;
+		const union word *value;
+	} option[SHELL_OPTIONS];     /**< those that were given */
 	unsigned int nb_options;
-	union word option_values[SHELL_OPTIONS];
 };
+
+/** Does what a command says. */
+typedef int command_handler(const struct args *a);
 
 struct command {
 	/**
 	 * Words: lower case stands for itself ("a|b" for a choice), upper case is a type of
-	 * words.c, "[TYPE]" behind the others one that may be left out, "[key TYPE]" an option with a value, "[flag]" and "[key=TYPE]" options of one
-	 * word. A command has options of the first kind or of the other two.
+	 * words.c, "[TYPE]" behind the others one that may be left out, "[key TYPE]" an option with
+	 * a value, "[flag]" and "[key=TYPE]" options of one word.
 	 */
 	const char *syntax;
 	const char *help;
-	int (*run)(const struct args *a);
+	command_handler *run;
 };
 
 extern const struct command shell_commands[];
 
-int grammar_init(void);
-void grammar_fini(void);
-/** Run one command: no ';', no newline. Empty lines and comments are fine. */
+/** Run one command: no ';', no newline, no comment. An empty line is fine. */
 int grammar_run(const char *line);
-/** rdline's completion, through librte_cmdline. */
+/** librte_cmdline's rdline_complete_t, for Tab and "?". */
 int grammar_complete(const char *buf, char *dst, unsigned int size, int *state);
-/** The value of an option, NULL where it was not given. */
+/** The value of an option (a flag: what is no value), NULL where it was not given. */
 const union word *option(const struct args *a, const char *name);
 uint64_t option_num(const struct args *a, const char *name, uint64_t otherwise);
 double option_real(const struct args *a, const char *name, double otherwise);
 const char *option_str(const struct args *a, const char *name, const char *otherwise);
 /** Next word of a comma separated LIST into word; false at its end. */
-bool list_next(const char **list, size_t *len, char *word, size_t size);
+bool list_next(struct span *list, char *word, size_t size);
 /** See parse.c. */
 int parse_size(const char *word, uint64_t *size);
 int parse_pattern(const char *word, uint64_t *pattern);
@@ -110,7 +115,6 @@ struct shell {
 
 extern struct shell shell;
 
-int shell_init(void);
 /** Stop workers and devices, free everything. EAL stays. */
 void shell_fini(void);
 /** Run commands separated by ';', up to the first that fails. */
@@ -202,6 +206,7 @@ void devices_fini(void);
 struct rte_device *bus_find(const char *name);
 /** The bus device below a dmadev, NULL when it is not known. */
 struct rte_device *device_bus(int16_t id);
+const char *device_state(const struct shell_dev *d);
 const char *status_name(enum rte_dma_status_code status);
 
 /* Memory, see buffers.c */
@@ -225,8 +230,11 @@ int dma_memory_alloc(struct dma_memory *mem, uint64_t size, int numa, uint64_t p
 void dma_memory_free(struct dma_memory *mem);
 /** Make ordinary-page buffers known to a device that came later. */
 void buffers_map_device(int16_t id);
-struct buffer *buffer_find(const char *name, size_t len);
+struct buffer *buffer_find(const char *name);
 struct buffer *buffer_first(void);
+/** NULL, after a message, where there is one of that name, or no memory. */
+struct buffer *buffer_new(const char *name, uint64_t size, int numa, uint64_t page);
+void buffer_delete(struct buffer *b);
 void buffers_fini(void);
 
 /* Ranges of buffers, see ranges.c */
@@ -237,6 +245,26 @@ int range_check(struct range *r);
 /** A LIST of ranges as segments; at most max. Returns how many. */
 int ranges_to_sges(const union word *list, struct rte_dma_sge *sge, unsigned int max,
 	uint64_t *total);
+
+/** How long a device has been without progress, to one who was awake. */
+struct patience {
+	uint64_t looked; /**< TSC of the last look; it begins with one */
+	uint64_t waited; /**< cycles */
+};
+
+/** A look. Returns the cycles waited. */
+static inline uint64_t
+patience_look(struct patience *p, bool progress)
+{
+	const uint64_t now = rte_rdtsc();
+
+	/* Who was stopped, or whose CPU another program had, has not seen that the device is slow:
+	 * of a longer time than about a millisecond between two looks nothing more counts.
+	 */
+	p->waited = progress ? 0 : p->waited + RTE_MIN(now - p->looked, UINT64_C(1) << 22);
+	p->looked = now;
+	return p->waited;
+}
 
 /* Operations, see operations.c */
 
@@ -273,71 +301,16 @@ bool workers_running(void);
 
 /* Command handlers, by file */
 
-int cmd_show_devices(const struct args *a);
-int cmd_show_info(const struct args *a);
-int cmd_show_config(const struct args *a);
-int cmd_show_capabilities(const struct args *a);
-int cmd_show_stats(const struct args *a);
-int cmd_show_registers(const struct args *a);
-int cmd_show_status(const struct args *a);
-int cmd_show_memory(const struct args *a);
-int cmd_show_all_memory(const struct args *a);
-int cmd_show_telemetry(const struct args *a);
-int cmd_show_errors(const struct args *a);
-int cmd_show_lcores(const struct args *a);
-int cmd_show_workers(const struct args *a);
-int cmd_show_buffers(const struct args *a);
-int cmd_show_buffer(const struct args *a);
-int cmd_clear_stats(const struct args *a);
-int cmd_clear_stats_all(const struct args *a);
-
-int cmd_set_ring(const struct args *a);
-int cmd_set_vchans(const struct args *a);
-int cmd_set_direction(const struct args *a);
-int cmd_set_silent(const struct args *a);
-int cmd_start_device(const struct args *a);
-int cmd_stop_device(const struct args *a);
-int cmd_reset_device(const struct args *a);
-int cmd_close_device(const struct args *a);
-int cmd_attach(const struct args *a);
-int cmd_detach(const struct args *a);
-int cmd_load_driver(const struct args *a);
-
-int cmd_alloc(const struct args *a);
-int cmd_free(const struct args *a);
-int cmd_free_all(const struct args *a);
-int cmd_fill_buffer(const struct args *a);
-int cmd_compare(const struct args *a);
-int cmd_load(const struct args *a);
-int cmd_save(const struct args *a);
-int cmd_crc(const struct args *a);
-
-int cmd_copy(const struct args *a);
-int cmd_copy_sg(const struct args *a);
-int cmd_fill(const struct args *a);
-int cmd_submit(const struct args *a);
-int cmd_poll(const struct args *a);
-int cmd_wait(const struct args *a);
-int cmd_burst(const struct args *a);
-
-int cmd_verify(const struct args *a);
-int cmd_bench(const struct args *a);
-int cmd_watch(const struct args *a);
-int cmd_inject(const struct args *a);
-int cmd_inject_fail(const struct args *a);
-int cmd_inject_stop(const struct args *a);
-
-int cmd_set_worker(const struct args *a);
-int cmd_clear_worker(const struct args *a);
-int cmd_start_workers(const struct args *a);
-int cmd_stop_workers(const struct args *a);
-
-int cmd_script(const struct args *a);
-int cmd_sleep(const struct args *a);
-int cmd_repeat(const struct args *a);
-int cmd_expect(const struct args *a);
-int cmd_expect_fail(const struct args *a);
-int cmd_help(const struct args *a);
-int cmd_quit(const struct args *a);
+command_handler cmd_show_devices, cmd_show_info, cmd_show_stats, cmd_show_registers,
+	cmd_show_status, cmd_show_memory, cmd_show_all_memory, cmd_show_telemetry, cmd_show_errors,
+	cmd_show_lcores, cmd_show_workers, cmd_show_buffers, cmd_show_buffer, cmd_clear_stats;
+command_handler cmd_set_ring, cmd_set_vchans, cmd_set_direction, cmd_set_silent, cmd_start_device,
+	cmd_stop_device, cmd_reset_device, cmd_close_device, cmd_attach, cmd_detach, cmd_load_driver;
+command_handler cmd_alloc, cmd_free, cmd_free_all, cmd_fill_buffer, cmd_compare, cmd_load, cmd_save,
+	cmd_crc;
+command_handler cmd_copy, cmd_copy_sg, cmd_fill, cmd_submit, cmd_poll, cmd_wait, cmd_burst;
+command_handler cmd_verify, cmd_bench, cmd_watch, cmd_inject, cmd_set_worker, cmd_clear_worker,
+	cmd_start_workers, cmd_stop_workers;
+command_handler cmd_script, cmd_sleep, cmd_repeat, cmd_expect, cmd_expect_fail, cmd_help, cmd_quit;
 
 #endif /* SHELL_H */

@@ -89,7 +89,7 @@ cmd_show_devices(const struct args *a __rte_unused)
 		out_begin("devices");
 		out_int("device", id);
 		out_str("name", "%s", info.dev_name);
-		out_str("state", d->worker >= 0 ? "working" : d->started ? "started" : "stopped");
+		out_str("state", "%s", device_state(d));
 		out_num("ring", d->ring);
 		out_num("vchans", d->vchans);
 		out_int("numa", info.numa_node);
@@ -103,10 +103,12 @@ cmd_show_info(const struct args *a)
 {
 	struct rte_dma_info info;
 	struct rte_device *bus;
+	struct shell_dev *d;
 	char capa[160];
 	int16_t id;
 
-	if (info_get(a, &id, &info) == NULL)
+	d = info_get(a, &id, &info);
+	if (d == NULL)
 		return -ENODEV;
 	bus = device_bus(id);
 	capability_list(info.dev_capa, capa, sizeof(capa));
@@ -124,44 +126,11 @@ cmd_show_info(const struct args *a)
 	out_num("max_ring", info.max_desc);
 	out_num("max_segments", info.max_sges);
 	out_str("capabilities", "%s", capa);
-	out_list();
-	return 0;
-}
-
-int
-cmd_show_config(const struct args *a)
-{
-	struct rte_dma_info info;
-	struct shell_dev *d;
-	int16_t id;
-
-	d = info_get(a, &id, &info);
-	if (d == NULL)
-		return -ENODEV;
-	out_begin("config");
-	out_int("device", id);
-	out_str("state", d->started ? "started" : "stopped");
+	out_str("state", "%s", device_state(d));
 	out_num("ring", d->ring);
 	out_num("vchans", d->vchans);
 	out_str("direction", "%s", directions[d->direction]);
 	out_bool("silent", d->silent);
-	out_list();
-	return 0;
-}
-
-int
-cmd_show_capabilities(const struct args *a)
-{
-	struct rte_dma_info info;
-	unsigned int i;
-	int16_t id;
-
-	if (info_get(a, &id, &info) == NULL)
-		return -ENODEV;
-	out_begin("capabilities");
-	out_int("device", id);
-	for (i = 0; i < RTE_DIM(capabilities); i++)
-		out_bool(capabilities[i].name, (info.dev_capa & capabilities[i].bit) != 0);
 	out_list();
 	return 0;
 }
@@ -397,15 +366,11 @@ clear_one(int16_t id)
 int
 cmd_clear_stats(const struct args *a)
 {
-	return clear_one(a->w[2].dev.id);
-}
-
-int
-cmd_clear_stats_all(const struct args *a __rte_unused)
-{
 	int16_t id;
 	int ret = 0;
 
+	if (a->optional != NULL)
+		return clear_one(a->optional->dev.id);
 	RTE_DMA_FOREACH_DEV(id)
 		ret = ret != 0 ? ret : clear_one(id);
 	return ret;

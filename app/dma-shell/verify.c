@@ -313,7 +313,8 @@ static int
 soak(struct verify *v, double seconds)
 {
 	const uint64_t hz = rte_get_tsc_hz(), begin = rte_rdtsc();
-	uint64_t now = begin, progress = begin, told = begin, round = 0;
+	struct patience patience = { .looked = begin };
+	uint64_t now = begin, told = begin, round = 0;
 	int ret = 0, done;
 
 	while (v->checked < v->limit || v->checked < v->enqueued) {
@@ -333,14 +334,12 @@ soak(struct verify *v, double seconds)
 			ret = done;
 			break;
 		}
-		now = rte_rdtsc();
-		if (done > 0 || v->checked == v->enqueued)
-			progress = now;
-		if (now - progress > 2 * hz) {
+		if (patience_look(&patience, done > 0 || v->checked == v->enqueued) > 2 * hz) {
 			ret = shell_error(-ETIMEDOUT, "device %d makes no progress: operation %" PRIu64
 				" of %" PRIu64 " is not done", v->id, v->checked, v->enqueued);
 			break;
 		}
+		now = patience.looked;
 		if (now - told > hz) {
 			told = now;
 			shell_note("verify: %" PRIu64 " operations, %.1f GB checked", v->checked,

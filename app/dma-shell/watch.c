@@ -154,7 +154,7 @@ watch_device(int16_t id, double seconds, enum show show)
 	if (show == SCREEN) {
 		bar(used / d->ring, occupancy);
 		put_line("%3d %-14.14s %-8s %8.3f %7.2f %s %5.0f %6" PRIu64, id, d->name,
-			d->worker >= 0 ? "working" : d->started ? "started" : "stopped", ops / 1e6,
+			device_state(d), ops / 1e6,
 			device_bits(id, ops) / 1e9, occupancy, used, now.errors);
 	} else if (show == RESULTS) {
 		out_begin("watch_devices");

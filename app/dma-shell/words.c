@@ -13,41 +13,41 @@
 
 #include <rte_string_fns.h>
 
-#include "grammar.h"
+#include "words.h"
+
+struct word_type {
+	const char *name;
+	const char *help;
+	int (*parse)(const char *word, union word *out);
+	/* What completion offers, see word_choice(); NULL: nothing. */
+	int (*choice)(const char *partial, int i, char *dst, size_t size);
+};
 
 static int
-word_size(const char *word, size_t len, union word *out)
+word_size(const char *word, union word *out)
 {
-	char text[32];
-
-	if (len >= sizeof(text))
-		return -EINVAL;
-	strlcpy(text, word, len + 1);
-	return parse_size(text, &out->num);
+	return parse_size(word, &out->num);
 }
 
 static int
-word_seconds(const char *word, size_t len, union word *out)
+word_seconds(const char *word, union word *out)
 {
-	char text[32], *end;
+	char *end;
 
-	if (len >= sizeof(text) || !isdigit((unsigned char)word[0]))
+	if (!isdigit((unsigned char)word[0]))
 		return -EINVAL;
-	strlcpy(text, word, len + 1);
-	out->real = strtod(text, &end);
+	out->real = strtod(word, &end);
 	return *end != '\0' || !isfinite(out->real) || out->real > 1e6 ? -EINVAL : 0;
 }
 
 /* DEV: a number or a name, and ":VCHAN" where it is not the first one. */
 static int
-word_device(const char *word, size_t len, union word *out)
+word_device(const char *word, union word *out)
 {
 	char text[SHELL_WORD_SIZE], *end, *colon;
 	unsigned long vchan = 0, id;
 
-	if (len >= sizeof(text))
-		return -EINVAL;
-	strlcpy(text, word, len + 1);
+	strlcpy(text, word, sizeof(text));
 	out->dev.id = rte_dma_get_dev_id_by_name(text);
 	if (out->dev.id >= 0) /* a PCI address holds colons of its own */
 		return 0;
@@ -73,70 +73,45 @@ word_device(const char *word, size_t len, union word *out)
 }
 
 static int
-device_count(void)
-{
-	return rte_dma_count_avail();
-}
-
-static int
-device_number(int i, char *dst, unsigned int size)
+device_number(const char *partial __rte_unused, int i, char *dst, size_t size)
 {
 	int16_t id;
 
 	RTE_DMA_FOREACH_DEV(id)
-		if (i-- == 0) {
-			snprintf(dst, size, "%d", id);
-			return 0;
-		}
+		if (i-- == 0)
+			return snprintf(dst, size, "%d", id);
 	return -1;
 }
 
 static int
-word_buffer(const char *word, size_t len, union word *out)
+word_buffer(const char *word, union word *out)
 {
-	out->range = (struct range){ .buf = buffer_find(word, len), .count = 1 };
+	out->range = (struct range){ .buf = buffer_find(word), .count = 1 };
 	return out->range.buf == NULL ? -ENOENT : 0;
 }
 
 static int
-word_range(const char *word, size_t len, union word *out)
+word_range(const char *word, union word *out)
 {
-	char text[SHELL_WORD_SIZE];
-
-	if (len >= sizeof(text))
-		return -EINVAL;
-	strlcpy(text, word, len + 1);
-	return parse_range(text, &out->range);
+	return parse_range(word, &out->range);
 }
 
 static int
-buffer_count(void)
-{
-	const struct buffer *b;
-	int n = 0;
-
-	for (b = buffer_first(); b != NULL; b = b->next)
-		n++;
-	return n;
-}
-
-static int
-buffer_name(int i, char *dst, unsigned int size)
+buffer_name(const char *partial __rte_unused, int i, char *dst, size_t size)
 {
 	const struct buffer *b;
 
 	for (b = buffer_first(); b != NULL; b = b->next)
-		if (i-- == 0) {
-			strlcpy(dst, b->name, size);
-			return 0;
-		}
+		if (i-- == 0)
+			return strlcpy(dst, b->name, size);
 	return -1;
 }
 
 /* NAME: of a new buffer. What the other types use as signs cannot be part of it. */
 static int
-word_name(const char *word, size_t len, union word *out)
+word_name(const char *word, union word *out)
 {
+	const size_t len = strlen(word);
 	size_t i;
 
 	if (len >= sizeof(((struct buffer *)NULL)->name) || !isalpha((unsigned char)word[0]))
@@ -144,176 +119,147 @@ word_name(const char *word, size_t len, union word *out)
 	for (i = 0; i < len; i++)
 		if (!isalnum((unsigned char)word[i]) && strchr("_.-", word[i]) == NULL)
 			return -EINVAL;
-	strlcpy(out->str, word, len + 1);
-	return 0;
-}
-
-/* LIST: comma separated; the elements are the command's affair. */
-static int
-word_list(const char *word, size_t len, union word *out)
-{
-	out->text.start = word;
-	out->text.len = len;
+	strlcpy(out->str, word, sizeof(out->str));
 	return 0;
 }
 
 static int
-word_file(const char *word, size_t len, union word *out)
+word_any(const char *word, union word *out)
 {
-	/* "load driver" is a command; a file of that name is "./driver". */
-	if (len >= SHELL_WORD_SIZE || (len == 6 && strncmp(word, "driver", len) == 0))
-		return -EINVAL;
-	strlcpy(out->str, word, len + 1);
+	strlcpy(out->str, word, sizeof(out->str));
 	return 0;
 }
 
-/* The files that the last word of a line may become. */
-static char file_names[64][SHELL_WORD_SIZE];
-static int nb_files;
-
-void
-words_complete_begin(const char *line)
+static int
+file_name(const char *partial, int i, char *dst, size_t size)
 {
-	const char *word = strrchr(line, ' ');
+	static glob_t found;
 	char pattern[SHELL_WORD_SIZE + 1];
-	glob_t found;
-	size_t i;
 
-	nb_files = 0;
 	/* Signs that glob() takes for patterns are none here. */
-	if (word == NULL || strlen(word) > SHELL_WORD_SIZE - 1 || strpbrk(word, "*?[\\\r\n") != NULL)
-		return;
-	snprintf(pattern, sizeof(pattern), "%s*", word + 1);
-	if (glob(pattern, GLOB_MARK, NULL, &found) != 0)
-		return;
-	for (i = 0; i < found.gl_pathc && nb_files < (int)RTE_DIM(file_names); i++)
-		if (strlen(found.gl_pathv[i]) < SHELL_WORD_SIZE &&
-				strpbrk(found.gl_pathv[i], " ;#\"") == NULL)
-			strlcpy(file_names[nb_files++], found.gl_pathv[i], SHELL_WORD_SIZE);
-	globfree(&found);
-}
-
-static int
-file_count(void)
-{
-	return nb_files;
-}
-
-static int
-file_name(int i, char *dst, unsigned int size)
-{
-	strlcpy(dst, file_names[i], size);
+	if (strpbrk(partial, "*?[\\") != NULL || strlen(partial) >= SHELL_WORD_SIZE)
+		return -1;
+	snprintf(pattern, sizeof(pattern), "%s*", partial);
+	if (i == 0 && glob(pattern, GLOB_MARK, NULL, &found) != 0)
+		return -1;
+	if (i == (int)found.gl_pathc) {
+		globfree(&found);
+		return -1;
+	}
+	/* What cannot be typed. */
+	strlcpy(dst, strpbrk(found.gl_pathv[i], " \t;#\"") != NULL ? "" : found.gl_pathv[i], size);
 	return 0;
 }
 
 /* TOPIC: what help knows, the first words of commands. */
 static int
-topic_name(int i, char *dst, unsigned int size)
+topic_name(const char *partial __rte_unused, int i, char *dst, size_t size)
 {
-	const struct command *c, *other;
+	const char *syntax;
 
-	for (c = shell_commands; c->syntax != NULL; c++) {
-		size_t len = strcspn(c->syntax, " |");
+	if (shell_commands[i].syntax == NULL)
+		return -1;
+	syntax = shell_commands[i].syntax;
+	strlcpy(dst, syntax, RTE_MIN(size, strcspn(syntax, " |") + 1));
+	return 0;
+}
 
-		for (other = shell_commands; other != c; other++)
-			if (strncmp(other->syntax, c->syntax, len + 1) == 0)
-				break;
-		if (other == c && i-- == 0) {
-			strlcpy(dst, c->syntax, RTE_MIN(size, len + 1));
+static const struct word_type types[] = {
+	{ "WORD", "a word", word_any, NULL },
+	{ "NUM", "a number", word_size, NULL },
+	{ "SIZE", "a size in bytes (4096, 0x1000, 4K, 2M)", word_size, NULL },
+	{ "SECONDS", "a time in seconds (2, 0.5)", word_seconds, NULL },
+	{ "DEV", "a device (number or name, :VCHAN)", word_device, device_number },
+	{ "BUF", "a buffer", word_buffer, buffer_name },
+	{ "RANGE", "a buffer, part of it: BUFFER[+OFFSET][:LENGTH]", word_range, buffer_name },
+	{ "NAME", "a new name (a letter, then at most 22 of a-z 0-9 _ . -)", word_name, NULL },
+	{ "LIST", "a list separated by commas", NULL, NULL },
+	{ "REST", "a command, or several in double quotes", NULL, NULL },
+	{ "FILE", "a file name (at most 127 characters)", word_any, file_name },
+	{ "TOPIC", "the first word of a command", word_any, topic_name },
+};
+
+static const struct word_type *
+type_find(struct span name)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(types); i++)
+		if (span_is(name, types[i].name))
+			return &types[i];
+	return NULL;
+}
+
+/* The i-th of words that stand for themselves, "a|b|c". */
+static int
+fixed_word(struct span type, int i, char *dst, size_t size)
+{
+	const char *at = type.start, *end = type.start + type.len;
+	size_t len;
+
+	for (; at < end; at += len + 1) {
+		len = RTE_MIN(strcspn(at, "|"), (size_t)(end - at));
+		if (i-- == 0) {
+			strlcpy(dst, at, RTE_MIN(size, len + 1));
 			return 0;
 		}
 	}
 	return -1;
 }
 
-static int
-topic_count(void)
+int
+word_parse(struct span type, struct span word, union word *out)
 {
-	char name[SHELL_WORD_SIZE];
-	int n = 0;
+	const struct word_type *t = type_find(type);
+	char text[SHELL_WORD_SIZE], fixed[SHELL_WORD_SIZE];
+	int i;
 
-	while (topic_name(n, name, sizeof(name)) == 0)
-		n++;
-	return n;
-}
-
-static int
-word_topic(const char *word, size_t len, union word *out)
-{
-	if (len >= SHELL_WORD_SIZE)
-		return -EINVAL;
-	strlcpy(out->str, word, len + 1);
-	return 0;
-}
-
-static const struct word_type types[] = {
-	{ "SIZE", "a size in bytes (4096, 0x1000, 4K, 2M)", word_size, NULL, NULL, false },
-	{ "SECONDS", "a time in seconds (2, 0.5)", word_seconds, NULL, NULL, false },
-	{ "DEV", "a device (number or name, :VCHAN)", word_device, device_count, device_number,
-		false },
-	{ "BUF", "a buffer", word_buffer, buffer_count, buffer_name, false },
-	{ "RANGE", "a buffer, part of it: BUFFER[+OFFSET][:LENGTH]", word_range, buffer_count,
-		buffer_name, false },
-	{ "NAME", "a new name (a letter, then at most 22 of a-z 0-9 _ . -)", word_name, NULL, NULL,
-		false },
-	{ "LIST", "a list separated by commas", word_list, NULL, NULL, true },
-	{ "FILE", "a file name (at most 127 characters)", word_file, file_count, file_name, false },
-	{ "TOPIC", "the first word of a command", word_topic, topic_count, topic_name, false },
-};
-
-const struct word_type *
-word_type_find(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(types); i++)
-		if (strcmp(types[i].name, name) == 0)
-			return &types[i];
-	return NULL;
-}
-
-/* A type's help, and what there is to choose from. */
-static void
-type_expects(const struct word_type *type, char *dst, size_t size)
-{
-	char name[64];
-	int i, n;
-
-	strlcpy(dst, type->help, size);
-	if (type->count == NULL || type->count == file_count)
-		return;
-	n = type->count();
-	strlcat(dst, n == 0 ? "; there is none" : "; there is", size);
-	for (i = 0; i < n && i < 8; i++) {
-		if (type->name_of(i, name, sizeof(name)) != 0)
-			break;
-		strlcat(dst, i > 0 ? ", " : " ", size);
-		strlcat(dst, name, size);
+	/* These two may be longer, and stay where they are. */
+	if (t != NULL && t->parse == NULL) {
+		out->text = word;
+		return 0;
 	}
-	if (i < n)
-		strlcat(dst, ", ...", size);
+	if (word.len >= sizeof(text))
+		return -E2BIG;
+	strlcpy(text, word.start, word.len + 1);
+	if (t != NULL)
+		return t->parse(text, out);
+	for (i = 0; fixed_word(type, i, fixed, sizeof(fixed)) == 0; i++)
+		if (strcmp(text, fixed) == 0)
+			return word_any(text, out);
+	return -EINVAL;
+}
+
+int
+word_choice(struct span type, const char *partial, int i, char *dst, size_t size)
+{
+	const struct word_type *t = type_find(type);
+
+	if (t == NULL)
+		return fixed_word(type, i, dst, size);
+	return t->choice == NULL ? -1 : t->choice(partial, i, dst, size);
 }
 
 void
-token_expects(const struct token *token, char *dst, size_t size)
+word_expects(struct span type, bool all, char *dst, size_t size)
 {
-	const char *str;
-	char *p;
+	const struct word_type *t = type_find(type);
+	char name[SHELL_WORD_SIZE];
+	int i;
 
-	if (token->type != NULL) {
-		type_expects(token->type, dst, size);
-	} else if (token->hdr.ops == &cmdline_token_num_ops) {
-		strlcpy(dst, "a number", size);
-	} else if (token->hdr.ops == &cmdline_token_string_ops) {
-		str = token->string.string_data.str;
-		if (str == NULL || str[0] == '\0')
-			str = "a word";
-		strlcpy(dst, str, size);
-		for (p = dst; *p != '\0'; p++)
-			if (*p == '#')
-				*p = '|';
-	} else {
-		token->hdr.ops->get_help((cmdline_parse_token_hdr_t *)(uintptr_t)&token->hdr, dst,
-			size);
+	if (t == NULL) {
+		strlcpy(dst, type.start, RTE_MIN(size, type.len + 1));
+		return;
 	}
+	strlcpy(dst, t->help, size);
+	if (!all || (t->choice != device_number && t->choice != buffer_name))
+		return;
+	for (i = 0; i < 8 && t->choice("", i, name, sizeof(name)) >= 0; i++) {
+		strlcat(dst, i > 0 ? ", " : "; there is ", size);
+		strlcat(dst, name, size);
+	}
+	if (i == 0)
+		strlcat(dst, "; there is none", size);
+	else if (i == 8)
+		strlcat(dst, ", ...", size);
 }

@@ -5,8 +5,6 @@
 #include "example.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +15,13 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "replacement.h"
 #include "start.h"
 
 volatile sig_atomic_t example_stop;
 
-/* The file under way: its name now, and later. */
-static char file_name[PATH_MAX], file_path[PATH_MAX];
+/* The file under way. */
+static struct replacement file;
 
 static bool progress_shown;
 
@@ -94,9 +93,7 @@ static void
 clean_up(void)
 {
 	progress_end();
-	if (file_name[0] != '\0')
-		unlink(file_name);
-	file_name[0] = '\0';
+	replacement_drop(&file);
 	rte_eal_cleanup();
 }
 
@@ -167,56 +164,30 @@ example_progress(const char *format, ...)
 int
 example_file(const char *path, const struct stat *in)
 {
-	const mode_t mask = umask(0);
-	mode_t mode = in->st_mode & 0777 & ~mask;
-	const bool there = realpath(path, file_path) != NULL;
 	struct stat st;
-	int fd;
+	const char *why;
 
-	umask(mask);
-	/* The file would take the place of the link. */
-	if (!there && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-		example_fail("cannot create %s: it is a link to nothing", path);
-	if (!there)
-		snprintf(file_path, sizeof(file_path), "%s", path);
-	if (there && stat(file_path, &st) == 0) {
-		if (st.st_dev == in->st_dev && st.st_ino == in->st_ino)
-			example_fail("source and destination are the same file");
-		if (!S_ISREG(st.st_mode))
-			example_fail("%s is there and is not a file", path);
-		/* The folder may allow to replace what its owner has protected. */
-		if (faccessat(AT_FDCWD, file_path, W_OK, AT_EACCESS) < 0)
-			example_fail("cannot write %s: %s", path, strerror(errno));
-		mode = st.st_mode & 07777;
-	}
-	if (snprintf(file_name, sizeof(file_name), "%s.XXXXXX", file_path) >=
-			(int)sizeof(file_name))
-		example_fail("%s: the name is too long", path);
-	fd = mkstemp(file_name);
-	if (fd < 0) {
-		file_name[0] = '\0';
-		example_fail("cannot create %s: %s", path, strerror(errno));
-	}
-	/* Who may not give files away keeps it. */
-	if (there && fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
-		example_fail("cannot create %s: %s", path, strerror(errno));
-	if (fchmod(fd, mode) < 0)
-		example_fail("cannot create %s: %s", path, strerror(errno));
-	return fd;
+	if (stat(path, &st) == 0 && st.st_dev == in->st_dev && st.st_ino == in->st_ino)
+		example_fail("source and destination are the same file");
+	why = replacement_begin(&file, path, in->st_mode);
+	if (why != NULL)
+		example_fail("cannot write %s: %s", path, why);
+	return file.fd;
 }
 
 const char *
 example_file_name(void)
 {
-	return file_name;
+	return file.name;
 }
 
 void
 example_file_keep(void)
 {
-	if (rename(file_name, file_path) < 0)
-		example_fail("cannot create %s: %s", file_path, strerror(errno));
-	file_name[0] = '\0';
+	const int ret = replacement_keep(&file);
+
+	if (ret < 0)
+		example_fail("cannot write %s: %s", file.path, strerror(-ret));
 }
 
 int

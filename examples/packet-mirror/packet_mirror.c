@@ -294,7 +294,7 @@ main(int argc, char **argv)
 		return example_end(EXIT_FAILURE);
 	}
 	example_file_keep();
-	printf("%" PRIu64 " packets, %" PRIu64 " bytes in %" PRIu64 " segments, copied in %" PRIu64
-	       " operations: the same\n", head, bytes, segments, stats.operations);
+	printf("%" PRIu64 " packets, %" PRIu64 " bytes in %" PRIu64 " segments, %" PRIu64
+	       " operations of the device: the same\n", head, bytes, segments, stats.operations);
 	return example_end(EXIT_SUCCESS);
 }

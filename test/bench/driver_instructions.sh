@@ -10,8 +10,9 @@ set -euo pipefail
 . "$(dirname "$0")/callgrind.sh"
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
-	echo "usage: $0 BUILD/test/bench/driver_bench" >&2
-	exit 1
+	echo "usage: $0 BUILD/test/bench/driver_bench"
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
+	exit
 fi
 run_callgrind "$1"
 

@@ -9,11 +9,11 @@ set -euo pipefail
 # shellcheck source=test/setup.sh
 . "$(dirname "$0")/../setup.sh"
 
-if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ ! ${2-3} =~ ^[1-9][0-9]*$ ]]; then
+if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* ]] || [[ ! ${2-3} =~ ^[1-9][0-9]*$ ]]; then
 	echo "usage: $0 BUILD [ROUNDS]"
 	echo "Three tables (million copies a second) of the medians of 3 rounds unless told otherwise, with"
 	echo "the ratio of dma_cbdma to dma_skeleton. Takes about 20 seconds for 3 rounds. CPUs 0 and 1."
-	[ "${1-}" = --help ]
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
 [ -x "$1/test/bench/copy_rate" ] || die "no $1/test/bench/copy_rate" "build it: ninja -C $1"

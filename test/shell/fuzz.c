@@ -400,8 +400,6 @@ main(int argc, char **argv)
 	signal(SIGALRM, on_alarm);
 	signal(SIGPIPE, SIG_IGN);
 
-	if (shell_init() != 0)
-		return 2;
 	shell.max_seconds = 0.002;
 	run_lines();
 	shell_fini();

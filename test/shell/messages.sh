@@ -90,6 +90,11 @@ refused "nested more than 8" "repeat 1 \"script $SHELL_DIR/loop.dma\""
 refused "the ring of device 0 is full" \
 	"$AB; set device 0 ring 32; start device 0; repeat 33 \"copy 0 a b\""
 
+# What is no text is no script, and ends.
+refused "the line holds a NUL" "script /dev/zero"
+head -c 10000 /dev/zero | tr '\0' x >"$RUN_DIR/long"
+refused "more than 8191 characters" "script $RUN_DIR/long"
+
 # A folder is no script without commands.
 refused "cannot read '.' to its end" "script ."
 
@@ -160,6 +165,20 @@ grep -q "output cannot be written: No space" "$RUN_DIR/full" || fail "no word of
 	fail "watch count 3 does not look three times"
 out=$("$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 0.1; stop workers")
 expect_output "1 +0 stopped +" "$out"
+
+# A process that is stopped for some time has not seen its device stall.
+"$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 5; show workers
+	expect state == working; expect operations > 0" >"$RUN_DIR/stopped" 2>&1 &
+pid=$!
+for ((i = 0; i < 300; i++)); do
+	! grep -q "started 1" "$RUN_DIR/stopped" || break
+	sleep 0.1
+done
+sleep 0.5
+kill -STOP $pid
+sleep 3
+kill -CONT $pid
+wait $pid || fail "a process that was stopped: $(cat "$RUN_DIR/stopped")"
 
 # Errors are objects too, and the stream stays one object a line.
 out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c 'show "quote\x' 2>/dev/null) && fail "json error"

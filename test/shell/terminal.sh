@@ -81,6 +81,12 @@ keys "script $RUN_DIR/a_sc" Tab
 see "script $RUN_DIR/a_script.dma"
 keys Enter
 see "role"
+for option in csv save report check plot; do
+	clean
+	keys "bench 0 sizes 64 $option $RUN_DIR/a_sc" Tab
+	see "$option $RUN_DIR/a_script.dma"
+	keys C-a C-k
+done
 clean
 keys "inject device 0 fail cause=com" Tab
 see "cause=completion"
@@ -113,7 +119,7 @@ clean
 keys "set device 0 ?"
 see "ring: descriptors in the ring"
 keys "ring ?"
-see "UINT64"
+see "a number: descriptors"
 keys C-u C-a C-k "alloc third ?"
 see "a size in bytes.*a buffer that devices reach"
 keys C-a C-k

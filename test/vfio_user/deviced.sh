@@ -23,11 +23,12 @@ fail()
 # refused TEXT ARGUMENT...: does not start, says TEXT and nothing else, and leaves no socket.
 refused()
 {
-	local text=$1 status=0
+	local text=$1 status=0 wanted=1
 	shift
 
 	timeout 20 "$deviced" "$@" >out 2>err || status=$?
-	[ $status -eq 1 ] || fail "status $status, not 1: $*"
+	! grep -q "; see --help$" err || wanted=2 # the arguments are wrong
+	[ $status -eq $wanted ] || fail "status $status, not $wanted: $*"
 	[ ! -s out ] || fail "on standard output: $(cat out): $*"
 	grep -qF -- "$text" err || fail "no \"$text\" but \"$(cat err)\": $*"
 	[ "$(wc -l <err)" -eq 1 ] || fail "more than one line: $(cat err): $*"
@@ -64,7 +65,9 @@ ends()
 	[ ! -e s ] || fail "the socket is left after SIG$1"
 }
 
+"$deviced" -h >short 2>&1 || fail "-h: status $?"
 "$deviced" --help >out 2>err || fail "--help: status $?"
+cmp -s short out || fail "-h is not --help"
 [ ! -s err ] || fail "--help: $(cat err)"
 for option in socket device inject cpu idle latency max-memory user verbose help; do
 	grep -q -- "--$option" out || fail "--help without --$option"
@@ -76,8 +79,9 @@ refused "needs a --device for the --socket" --socket s
 refused "needs a --socket for the --device" --device cbdma
 refused "one --device for each --socket" --socket s --socket s
 refused "one --socket for each --device" --device cbdma --device cbdma
-refused "unrecognized option" --bogus
-refused "requires an argument" --socket
+refused "unrecognized option --bogus; see --help" --bogus
+refused "unrecognized option -x; see --help" -x
+refused "a value is missing after --socket; see --help" --socket
 refused "argument s: is not known" s
 many=()
 for i in $(seq 17); do

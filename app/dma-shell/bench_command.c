@@ -10,30 +10,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <rte_string_fns.h>
 
 #include "bench.h"
+#include "files.h"
 #include "workers.h"
 
 #define SIZES     "64,256,1K,4K,16K,64K"
 #define TOLERANCE 10 /* percent */
 
-int
-bench_compare(const struct bench_figure *a, const struct bench_figure *b)
-{
-	return b->low > a->high ? 1 : b->high < a->low ? -1 : 0;
-}
-
-const char *
-bench_verdict(int order)
-{
-	return order > 0 ? "faster" : order < 0 ? "slower" : "same";
-}
-
-/* Half of the distance from the lowest to the highest, of the median. */
+/* Half of the distance from the lower to the higher end, in percent of the median. */
 static double
 spread(const struct bench_figure *f)
 {
@@ -67,8 +54,8 @@ show_row(const struct bench *b, const struct bench_row *r)
 	out_real("vs_gbps", y->gbps.median, 2);
 	out_real(shell.json ? "vs_spread_percent" : "+-%", spread(&y->gbps), 1);
 	out_real(shell.json ? "vs_cycles" : "vs_cyc", y->cycles, 1);
-	out_real("ratio", x->gbps.median / RTE_MAX(y->gbps.median, 1e-9), 2);
-	out_str("is", "%s", bench_verdict(bench_compare(&y->gbps, &x->gbps)));
+	out_real("ratio", r->ratio.median, 2);
+	out_str("is", "%s", bench_verdict_name(bench_verdict(&r->ratio)));
 	out_row();
 }
 
@@ -91,46 +78,38 @@ show_loads(const struct bench *b)
 	}
 }
 
-/* The smallest size from which on a measure is as good with the device, or better; 0: none. */
-static uint64_t
-good_from(const struct bench *b, bool cycles, int order)
+/*
+ * The smallest size from which on the first side is at least so good. What is unclear about the longest
+ * ones leaves it open.
+ */
+static void
+out_from(const struct bench *b, const char *key, bool cycles, enum bench_verdict least)
 {
+	enum bench_verdict v = BENCH_SAME;
 	uint64_t from = 0;
 	unsigned int i;
 
-	for (i = b->nb_rows; i-- > 0;) {
-		const struct bench_result *x = &b->row[i].side[0], *y = &b->row[i].side[1];
-
-		if (cycles ? x->cycles >= y->cycles : bench_compare(&y->gbps, &x->gbps) < order)
+	for (i = b->nb_rows; i-- > 0; from = b->row[i].size) {
+		v = bench_verdict(cycles ? &b->row[i].savings : &b->row[i].ratio);
+		if (v < least || v == BENCH_UNCLEAR)
 			break;
-		from = b->row[i].size;
 	}
-	return from;
-}
-
-static void
-out_from(const char *key, uint64_t from)
-{
 	if (from > 0)
 		out_num(key, from);
 	else
-		out_str(key, "never");
+		out_str(key, "%s", v == BENCH_UNCLEAR ? "unclear" : "never");
 }
 
 static void
 show_verdict(const struct bench *b)
 {
-	if (b->side[1].cpu) {
-		out_begin("offload");
-		out_from("costs_less_CPU_from", good_from(b, true, 0));
-		out_from("is_as_fast_from", good_from(b, false, 0));
-		out_from("is_faster_from", good_from(b, false, 1));
-	} else {
-		out_begin("against");
+	out_begin(b->side[1].cpu ? "offload" : "against");
+	if (b->side[1].cpu)
+		out_from(b, "costs_less_CPU_from", true, BENCH_FASTER);
+	else
 		out_str("name", "%s", b->side[1].name);
-		out_from("is_as_fast_from", good_from(b, false, 0));
-		out_from("is_faster_from", good_from(b, false, 1));
-	}
+	out_from(b, "as_fast_from", false, BENCH_SAME);
+	out_from(b, "faster_from", false, BENCH_FASTER);
 	out_line();
 }
 
@@ -152,8 +131,7 @@ parse_sizes(struct bench *b, const struct args *a)
 {
 	const union word *w = option(a, "sizes");
 	char path[SHELL_WORD_SIZE];
-	const char *list = w == NULL ? SIZES : w->text.start;
-	size_t len = w == NULL ? strlen(SIZES) : w->text.len;
+	struct span list = w == NULL ? (struct span){ SIZES, strlen(SIZES) } : w->text;
 	char word[32];
 	uint64_t size;
 	unsigned int i;
@@ -163,7 +141,7 @@ parse_sizes(struct bench *b, const struct args *a)
 	b->nb_sizes = 0;
 	if (w != NULL && capture_of(w, path) != NULL)
 		return bench_packets(b, path);
-	while (list_next(&list, &len, word, sizeof(word))) {
+	while (list_next(&list, word, sizeof(word))) {
 		if (parse_size(word, &size) != 0 || size == 0 || size > BENCH_SIZE_MAX)
 			return shell_error(-EINVAL, "bad word '%s' for 'sizes': expected sizes of 1 to "
 				"%uM", word, BENCH_SIZE_MAX >> 20);
@@ -202,8 +180,7 @@ static int
 parse_lcores(struct bench *b, const struct args *a)
 {
 	const union word *w = option(a, "lcores");
-	const char *list;
-	size_t len;
+	struct span list;
 	char word[32], *end;
 	unsigned int lcore;
 	unsigned long n;
@@ -215,9 +192,8 @@ parse_lcores(struct bench *b, const struct args *a)
 				return add_lane(b, lcore);
 		return add_lane(b, rte_get_main_lcore());
 	}
-	list = w->text.start;
-	len = w->text.len;
-	while (list_next(&list, &len, word, sizeof(word))) {
+	list = w->text;
+	while (list_next(&list, word, sizeof(word))) {
 		n = strtoul(word, &end, 10);
 		if (!isdigit((unsigned char)word[0]) || *end != '\0' || n > RTE_MAX_LCORE)
 			return shell_error(-EINVAL, "bad word '%s' for 'lcores': expected lcores of "
@@ -360,12 +336,11 @@ static int
 parse_loads(struct bench *b, const struct args *a)
 {
 	const union word *w = option(a, "load");
-	const char *list = w == NULL ? NULL : w->text.start;
-	size_t len = w == NULL ? 0 : w->text.len;
+	struct span list = w == NULL ? (struct span){ NULL, 0 } : w->text;
 	uint64_t percent;
 	char word[32];
 
-	while (list_next(&list, &len, word, sizeof(word))) {
+	while (list_next(&list, word, sizeof(word))) {
 		if (parse_size(word, &percent) != 0 || percent < 1 || percent > 100)
 			return shell_error(-EINVAL, "bad word '%s' for 'load': expected percents of 1 "
 				"to 100", word);
@@ -373,34 +348,6 @@ parse_loads(struct bench *b, const struct args *a)
 			return shell_error(-E2BIG, "more than %u loads", BENCH_LOADS);
 		b->load[b->nb_loads++] = percent;
 	}
-	return 0;
-}
-
-/* Two names of one file. Devices take what comes twice. */
-static bool
-same_file(const char *a, const char *b)
-{
-	struct stat x, y;
-	const bool x_there = stat(a, &x) == 0, y_there = stat(b, &y) == 0;
-
-	if (!x_there || !y_there)
-		return strcmp(a, b) == 0;
-	return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-int
-bench_can_write(const char *path)
-{
-	struct stat st;
-	const bool there = lstat(path, &st) == 0;
-	FILE *f = fopen(path, "a");
-
-	if (f == NULL)
-		return shell_error(-errno, "cannot write '%s': %s", path, strerror(errno));
-	fclose(f);
-	/* There may never be figures for it. */
-	if (!there)
-		unlink(path);
 	return 0;
 }
 
@@ -425,10 +372,10 @@ check_files(const struct args *a)
 			continue;
 		if (strcmp(names[i], "plot") == 0)
 			ret = plot_check(path[i]);
-		else if (strcmp(names[i], "check") != 0 && strcmp(names[i], "sizes") != 0)
-			ret = bench_can_write(path[i]);
+		if (ret == 0 && strcmp(names[i], "check") != 0 && strcmp(names[i], "sizes") != 0)
+			ret = file_writable(path[i]);
 		for (j = 0; j < i && ret == 0; j++)
-			if (path[j] != NULL && same_file(path[i], path[j]))
+			if (path[j] != NULL && file_same(path[i], path[j]))
 				ret = shell_error(-EINVAL, "'%s' is for '%s' already: give '%s' "
 					"another file", path[i], names[j], names[i]);
 	}
@@ -553,6 +500,8 @@ cmd_bench(const struct args *a)
 		show_loads(b);
 		show_verdict(b);
 		bench_watch_end(b);
+		if (!shell.json)
+			fputs(b->doubts, stdout);
 		/* Some of the sizes do not replace a file that has them all. */
 		if (!shell.interrupted)
 			ret = make_files(b, a);
