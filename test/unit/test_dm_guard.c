@@ -124,6 +124,34 @@ test_descriptors(void **state)
 	rig_destroy(&rig);
 }
 
+/* What was copied before descriptors turned out to be gone is not copied a second time: what it was
+ * copied from may have been written since, by one behind it.
+ */
+static void
+test_copied_once(void **state)
+{
+	const uint64_t from = 4096, to = 8192; /* in the destination */
+	unsigned int i;
+
+	(void)state;
+	begin(false);
+	memset(rig.mem + RIG_DST + from, 0x11, 64);
+	rig_copy(&rig, 44, RIG_DST - RIG_SRC + from, to, 64);
+	rig.ring[45].control |= CBDMA_DESC_NULL;
+	rig_fill(&rig, 46, 0x2222222222222222, from, 64);
+	take_away((uint8_t *)&rig.ring[64]);
+	rig_start_at(&rig, 44);
+	rig_ring(&rig, 100);
+	assert_int_equal(dm_device_run(rig.dev, 100), 20);
+	assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_NDADDERR);
+	for (i = 0; i < 64; i++) {
+		assert_int_equal(rig.mem[RIG_DST + from + i], 0x22);
+		assert_int_equal(rig.mem[RIG_DST + to + i], 0x11);
+	}
+	give_back((uint8_t *)&rig.ring[64]);
+	rig_destroy(&rig);
+}
+
 /* The completion word: the descriptors are done, which only CHANSTS can tell. */
 static void
 test_completion(void **state)
@@ -189,6 +217,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_data),
 		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_copied_once),
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_recovery),
 		cmocka_unit_test(test_not_guarded),

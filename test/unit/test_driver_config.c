@@ -470,6 +470,69 @@ test_enqueue_dequeue(void **state __rte_unused)
 }
 #endif
 
+/* The allocation that fails, counted from 1; 0: none. */
+static unsigned int fail_at;
+
+static bool
+fails(void)
+{
+	return fail_at > 0 && --fail_at == 0;
+}
+
+const struct rte_memzone *__real_rte_memzone_reserve_aligned(const char *name, size_t len,
+		int socket, unsigned int flags, unsigned int align);
+const struct rte_memzone *__wrap_rte_memzone_reserve_aligned(const char *name, size_t len,
+		int socket, unsigned int flags, unsigned int align);
+
+const struct rte_memzone *
+__wrap_rte_memzone_reserve_aligned(const char *name, size_t len, int socket, unsigned int flags,
+		unsigned int align)
+{
+	if (!fails())
+		return __real_rte_memzone_reserve_aligned(name, len, socket, flags, align);
+	rte_errno = ENOMEM;
+	return NULL;
+}
+
+void *__real_rte_zmalloc_socket(const char *type, size_t size, unsigned int align, int socket);
+void *__wrap_rte_zmalloc_socket(const char *type, size_t size, unsigned int align, int socket);
+
+void *
+__wrap_rte_zmalloc_socket(const char *type, size_t size, unsigned int align, int socket)
+{
+	return fails() ? NULL : __real_rte_zmalloc_socket(type, size, align, socket);
+}
+
+/* A ring takes three allocations. When one fails there is no ring, and all is well with the next. */
+static void
+test_no_memory(void **state __rte_unused)
+{
+	const struct rte_dma_vchan_conf vchan = {.direction = RTE_DMA_DIR_MEM_TO_MEM,
+		.nb_desc = CBDMA_MIN_DESC};
+	unsigned int at;
+	struct drv d;
+	char *log;
+
+	drv_open(&d, NULL);
+	for (at = 1; at <= 3; at++) {
+		assert_int_equal(rte_dma_stop(d.id), 0);
+		fail_at = at;
+		drv_log_begin();
+		assert_int_equal(rte_dma_vchan_setup(d.id, 0, &vchan), -ENOMEM);
+		log = drv_log_end();
+		assert_int_equal(fail_at, 0);
+		assert_non_null(strstr(log, at == 1 ? "no memory for a ring of" :
+			at == 2 ? "DMA memory for its ring" : "DMA memory for its completion"));
+		free(log);
+		assert_int_equal(rte_dma_copy(d.id, 0, drv_iova(drv_src), drv_iova(drv_dst), 64, 0),
+			-EINVAL);
+		assert_int_equal(rte_dma_vchan_setup(d.id, 0, &vchan), 0);
+		assert_int_equal(rte_dma_start(d.id), 0);
+		copy_once(&d);
+	}
+	drv_close(&d);
+}
+
 #define LOOKERS	 4
 #define REMOVALS 100
 
@@ -535,6 +598,7 @@ main(void)
 #if CBDMA_HAS_ENQ_DEQ
 		cmocka_unit_test(test_enqueue_dequeue),
 #endif
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_removed_while_looked_up),
 	};
 

@@ -190,6 +190,8 @@ replace_ring(struct cbdma_dev *dev, uint32_t slots, uint16_t nb_desc)
 		dev->numa_node);
 	dev->ring_mz = alloc_dma(dev, "ring", slots * sizeof(struct cbdma_desc), spare);
 	dev->completion_mz = alloc_dma(dev, "completion", RTE_CACHE_LINE_SIZE, 0);
+	if (slot_op == NULL)
+		CBDMA_LOG(ERR, dev->name, "no memory for a ring of %u", slots);
 	if (slot_op == NULL || dev->ring_mz == NULL || dev->completion_mz == NULL) {
 		rte_free(slot_op);
 		free_ring(dev);
