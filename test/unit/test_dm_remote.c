@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "dm_pci.h"
+#include "dm_device_impl.h"
 #include "dm_rig.h"
 
 static struct rig rig;
@@ -353,8 +353,14 @@ begin(void *opaque)
 static void
 start_to_take_away(void)
 {
+	bool gone = false;
+
 	assert_int_equal(pthread_create(&taker, NULL, take_away, NULL), 0);
-	usleep(20000);
+	while (!gone) {
+		dm_device_lock(rig.dev);
+		gone = rig.dev->remote.access == NULL;
+		dm_device_unlock(rig.dev);
+	}
 	assert_false(__atomic_load_n(&taken, __ATOMIC_ACQUIRE)); /* it waits for this access */
 }
 
