@@ -182,7 +182,9 @@ drop_regions(struct vfiou_dma *dma, size_t first, size_t n)
 
 	if (n == 0)
 		return;
-	/* The last first: the lists of both then move up what lies behind all, and not behind each. */
+	/* The last first: the lists of both then move up what lies behind all, and not behind
+	 * each.
+	 */
 	for (i = first + n; i > first; i--) {
 		const struct vfiou_dma_region *r = &dma->region[i - 1];
 

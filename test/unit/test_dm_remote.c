@@ -2,9 +2,9 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-/* Memory of another process (dm_device_set_remote()): what happens when something else happens to the
- * device while it waits for an answer, and what when there is none. That it does what it does with
- * memory of its own, the other tests of the model show, built with RIG_REMOTE.
+/* Memory of another process (dm_device_set_remote()): what happens when something else happens to
+ * the device while it waits for an answer, and what when there is none. That it does what it does
+ * with memory of its own, the other tests of the model show, built with RIG_REMOTE.
  */
 
 #include <errno.h>
