@@ -146,7 +146,7 @@ allow_calls(scmp_filter_ctx filter)
 			SCMP_A0(SCMP_CMP_EQ, PR_SET_TIMERSLACK, 0));
 	if (ret == 0) /* the twin of a client's socket */
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-			SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+			SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	if (ret == 0) /* abort() */
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));

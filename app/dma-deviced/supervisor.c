@@ -84,8 +84,8 @@ wait_for_end(int fd)
 		;
 }
 
-/* Sockets that could not be closed, as there was no process to be had: one, and then, as no client is
- * accepted meanwhile, two of each function at most.
+/* Sockets that could not be closed, as there was no process to be had: one, and then, as no
+ * client is accepted meanwhile, two of each function at most.
  */
 static int unreleased[1 + 2 * MAX_FUNCTIONS];
 static unsigned int unreleased_count;

@@ -121,8 +121,8 @@ fetch_remote(struct dm_cbdma *cb, struct cbdma_channel *ch, struct cbdma_outcome
 
 	/* Read afresh: the driver may have linked more to it since it was run. */
 	if (started)
-		result = access_memory(cb, ch, DM_READ, ch->cdar + offsetof(struct cbdma_desc, next),
-			&address, sizeof(address));
+		result = access_memory(cb, ch, DM_READ,
+			ch->cdar + offsetof(struct cbdma_desc, next), &address, sizeof(address));
 	if (result == DONE && address % DESC_SIZE != 0)
 		return started ? CBDMA_CHANERR_DERR : CBDMA_CHANERR_CHADDERR;
 	if (result == DONE)

@@ -106,7 +106,8 @@ cbdma_check(struct dm_cbdma *cb, const struct cbdma_channel *ch, const struct cb
 	bool fill = op == CBDMA_DESC_OP_FILL;
 	uint32_t allowed = DESC_PLAIN | (op == CBDMA_DESC_OP_COPY ? CBDMA_DESC_NULL : 0);
 
-	if ((op != CBDMA_DESC_OP_COPY && !fill) || (fill && cb->config.no_fill) || (flags & ~allowed) != 0)
+	if ((op != CBDMA_DESC_OP_COPY && !fill) || (fill && cb->config.no_fill) ||
+			(flags & ~allowed) != 0)
 		return CBDMA_CHANERR_DCERR;
 	/* A size of 0 is an error even with a null descriptor (Linux drivers/dma/ioat/dma.h). */
 	if (d->size == 0 || d->size > 1u << cb->config.xfercap)

@@ -59,7 +59,7 @@ struct dm_remote {
 	int (*access)(void *opaque, bool write, uint64_t iova, void *data, uint64_t len);
 
 	uint64_t max; /**< bytes that an access is about at most */
-	void *opaque;
+	void *opaque; /**< what both are called with */
 };
 
 /**

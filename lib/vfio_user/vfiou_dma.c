@@ -182,8 +182,11 @@ drop_regions(struct vfiou_dma *dma, size_t first, size_t n)
 
 	if (n == 0)
 		return;
-	for (i = first; i < first + n; i++) {
-		const struct vfiou_dma_region *r = &dma->region[i];
+	/* The last first: the lists of both then move up what lies behind all, and not behind
+	 * each.
+	 */
+	for (i = first + n; i > first; i--) {
+		const struct vfiou_dma_region *r = &dma->region[i - 1];
 
 		/* When this returns the device does not touch it any more. */
 		if (r->reachable)

@@ -42,8 +42,8 @@ vfiou_remote_destroy(struct vfiou_remote *remote)
 	pthread_cond_destroy(&remote->answered);
 }
 
-/* What the client takes back from now on it does not hear of before it has been asked: the answer to
- * DMA_UNMAP, say, comes behind the question.
+/* What the client takes back from now on it does not hear of before it has been asked: the answer
+ * to DMA_UNMAP, say, comes behind the question.
  */
 static void
 begin(void *opaque)
@@ -167,8 +167,8 @@ vfiou_remote_is_unread(struct vfiou_remote *remote)
 	return unread;
 }
 
-/* Whether the answer has what it has to have. To DMA_WRITE, the specification has a count of 4 bytes
- * in it, libvfio-user one of 8, and QEMU nothing at all.
+/* Whether the answer has what it has to have. To DMA_WRITE, the specification has a count of 4
+ * bytes in it, libvfio-user one of 8, and QEMU nothing at all.
  */
 static bool
 is_good(const struct vfiou_remote *remote, const struct vfiou_msg *msg)

@@ -275,7 +275,9 @@ serve_unmask(struct vfiou_server *server)
 		vfiou_irq_set_unmask(&server->irq, -1);
 }
 
-/* Wait for something to do. A client that has agreed on the version may take all the time it likes. */
+/* Wait for something to do. A client that has agreed on the version may take all the time it
+ * likes.
+ */
 static int
 wait_for_client(const struct vfiou_server *server, uint64_t greeting_end)
 {

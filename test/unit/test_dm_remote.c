@@ -2,16 +2,16 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-/* Memory of another process (dm_device_set_remote()): what happens when something else happens to the
- * device while it waits for an answer, and what when there is none. That it does what it does with
- * memory of its own, the other tests of the model show, built with RIG_REMOTE.
+/* Memory of another process (dm_device_set_remote()): what happens when something else happens to
+ * the device while it waits for an answer, and what when there is none. That it does what it does
+ * with memory of its own, the other tests of the model show, built with RIG_REMOTE.
  */
 
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
 
-#include "dm_pci.h"
+#include "dm_device_impl.h"
 #include "dm_rig.h"
 
 static struct rig rig;
@@ -353,8 +353,14 @@ begin(void *opaque)
 static void
 start_to_take_away(void)
 {
+	bool gone = false;
+
 	assert_int_equal(pthread_create(&taker, NULL, take_away, NULL), 0);
-	usleep(20000);
+	while (!gone) {
+		dm_device_lock(rig.dev);
+		gone = rig.dev->remote.access == NULL;
+		dm_device_unlock(rig.dev);
+	}
 	assert_false(__atomic_load_n(&taken, __ATOMIC_ACQUIRE)); /* it waits for this access */
 }
 

@@ -5,8 +5,8 @@
 #ifndef ANSWERER_H
 #define ANSWERER_H
 
-/* A client that has memory without a file, and answers when the server asks for it: as it should, or
- * not.
+/* A client that has memory without a file, and answers when the server asks for it: as it should,
+ * or not.
  */
 
 #include "raw_client.h"
@@ -155,7 +155,8 @@ answerer_get(struct answerer *a, unsigned int region, uint64_t offset, unsigned 
 	struct raw_reply reply;
 	uint64_t value = 0;
 
-	assert_int_equal(answerer_command(a, VFIOU_REGION_READ, &access, sizeof(access), &reply), 0);
+	assert_int_equal(answerer_command(a, VFIOU_REGION_READ, &access, sizeof(access), &reply),
+		0);
 	memcpy(&value, reply.data + sizeof(access), width);
 	return value;
 }

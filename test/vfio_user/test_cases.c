@@ -382,10 +382,10 @@ test_odd_memory(void **state)
 	raw_close(&rig, fd);
 }
 
-/* What SPDK's vfio-user host library sends (lib/vfio_user/host), message by message: a version without
- * capabilities; region information with all of its room, less the structure's, for a payload; files with
- * DMA_UNMAP, too. It reads a reply as a header and then as the rest, and takes no payload that is longer
- * than what it sent or has room for.
+/* What SPDK's vfio-user host library sends (lib/vfio_user/host), message by message: a version
+ * without capabilities; region information with all of its room, less the structure's, for a
+ * payload; files with DMA_UNMAP, too. It reads a reply as a header and then as the rest, and
+ * takes no payload that is longer than what it sent or has room for.
  */
 static void
 test_spdk(void **state)

@@ -2,9 +2,9 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-/* Random and mutated messages, in both directions, of two clients to two functions: the servers answer or
- * hang up, and are as before when the client has left. Prints its seed; "test_fuzz SEED SECONDS" has
- * both clients do the same again, or for longer.
+/* Random and mutated messages, in both directions, of two clients to two functions: the servers
+ * answer or hang up, and are as before when the client has left. Prints its seed; "test_fuzz SEED
+ * SECONDS" has both clients do the same again, or for longer.
  */
 
 #include <fcntl.h>
@@ -141,7 +141,7 @@ make_payload(unsigned int command, uint8_t *data)
 		make_access(data + 8, true);
 		make_access(data + 32, true);
 		return 56;
-	case VFIOU_DMA_READ: /* to be asked by the client is wrong, and so is an answer to nothing */
+	case VFIOU_DMA_READ: /* wrong from a client, and so is an answer to nothing */
 	case VFIOU_DMA_WRITE:
 		memcpy(data, &access, sizeof(access));
 		return sizeof(access) + (command == VFIOU_DMA_READ ? 64 : 0);
@@ -236,7 +236,7 @@ answer(int fd, const struct vfiou_header *asked, const uint8_t *payload)
 	raw_send_header(fd, header, data, len, files, below(20) == 0 ? below(6) : 0);
 }
 
-/* Take what the server says: answer what it asks, and drop the rest. @return whether it is there. */
+/* Take what the server says: answer what it asks, drop the rest. @return whether it is there. */
 static bool
 hear(struct stream *from)
 {

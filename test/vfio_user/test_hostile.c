@@ -638,8 +638,8 @@ start_as_somebody(void)
 	wait_logged("listening", 2);
 }
 
-/* There are no more processes to be had: that a client's socket takes long to close delays nobody, and
- * clients are served again once there are.
+/* There are no more processes to be had: that a client's socket takes long to close delays
+ * nobody, and clients are served again once there are.
  */
 static void
 test_no_processes(void **state)
@@ -818,8 +818,8 @@ attack(void)
 
 #define ROUNDS 200
 
-/* How often the time of a round with an attacker is compared with that without one: where others run,
- * too, some comparisons are about them.
+/* How often the time of a round with an attacker is compared with that without one: where others
+ * run, too, some comparisons are about them.
  */
 #define COMPARISONS 30
 
@@ -903,9 +903,9 @@ neighbour_work(struct neighbour *n)
 	return time[ROUNDS / 2];
 }
 
-/* A well-behaved client of the other function sees nothing of it: neither in what it gets nor in when,
- * beyond what it is to share CPUs. The attacker itself runs at a low priority: how much of them it may
- * have is not the server's to say.
+/* A well-behaved client of the other function sees nothing of it: neither in what it gets nor in
+ * when, beyond what it is to share CPUs. The attacker itself runs at a low priority: how much of
+ * them it may have is not the server's to say.
  */
 static void
 test_neighbour(void **state)

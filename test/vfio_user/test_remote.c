@@ -235,8 +235,8 @@ test_answers(void **state)
 	end_client();
 }
 
-/* None, or one to something else: the descriptor fails after a time, until when the server does what
- * it is told to. What comes too late is nothing to the next.
+/* None, or one to something else: the descriptor fails after a time, until when the server does
+ * what it is told to. What comes too late is nothing to the next.
  */
 static void
 test_silence(void **state)
