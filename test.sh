@@ -276,7 +276,6 @@ check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
 check "packages: build, lintian" ./package.sh build/packages
 check "packages: a fresh Debian ${VERSION_CODENAME}" test/packages.sh "$VERSION_CODENAME" \
 	build/packages
-check "packages: RPMs" ./package.sh --rpm
 check "packages: build, lintian, Debian 13" debian13_packages
 check "packages: a fresh Debian trixie" test/packages.sh trixie build/packages-debian13
 check "hardware: what the script refuses" hardware_refuses

@@ -27,7 +27,8 @@ cmp <(tail -c +11 in | head -c 5) part
 ln -s out link
 chmod 640 out
 "$DMA_SHELL" "${EAL[@]}" -- -c "alloc a 8K; save a link" >/dev/null || fail "save through a link"
-[ -L link ] && [ "$(stat -c '%s %a' out)" = "8192 640" ] || fail "the link, its file or its mode is lost"
+[ "$(stat -c %F link) $(stat -c '%s %a' out)" = "symbolic link 8192 640" ] ||
+	fail "the link, its file or its mode is lost: $(stat link out)"
 (ulimit -f 4; trap '' XFSZ; "$DMA_SHELL" "${EAL[@]}" -- -c "alloc a 64K; save a out") >err 2>&1 &&
 	fail "a file beyond the limit"
 expect_output "'out' could not be written completely" "$(cat err)"
