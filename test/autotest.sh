@@ -31,7 +31,7 @@ case ${2-} in
 dma_ioat)
 	device=0000:00:04.0
 	make_pci_device $device "$build"
-	preload=(env "LD_PRELOAD=$PEER" PEER_CPU=1)
+	preload=(env "LD_PRELOAD=$PEER")
 	eal=(-a "$device")
 	skippable="sg_copy|test_dma_sg|$skippable" # the driver has none
 	;;

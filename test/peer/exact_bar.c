@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,9 +18,9 @@
 /* A store to a device is posted: it is on its way while the CPU goes on, and a read of a register
  * waits until it is there (PCI Express Base Specification, "Transaction Ordering"). The first doorbell
  * of a chain is so much later, in instructions of the driver (or less: up to a system call), so that it
- * does not depend on who else wants the CPU. DPDK's dma_ioat needs it: it loses a completion when, after a failure, an operation is
- * done before the next rte_dma_completed_status() with room for one (doc/guests.rst). dmadev_autotest
- * calls that within some ten instructions, in which no silicon is done.
+ * does not depend on who else wants the CPU. DPDK's dma_ioat needs it: it loses a completion when, after
+ * a failure, an operation is done before the next rte_dma_completed_status() with room for one
+ * (doc/guests.rst). dmadev_autotest calls that within 100 instructions, in which no silicon is done.
  */
 #define POSTED_INSTRUCTIONS 300
 
@@ -37,8 +38,10 @@ deliver_doorbell(void *opaque)
 {
 	(void)opaque;
 	pthread_mutex_lock(&doorbell.lock);
-	if (doorbell.posted)
+	if (doorbell.posted) {
 		dm_device_write(model, DOORBELL, 2, doorbell.value);
+		dm_device_run(model, UINT_MAX);
+	}
 	doorbell.posted = false;
 	pthread_mutex_unlock(&doorbell.lock);
 }
@@ -56,6 +59,7 @@ bar_write(void *opaque, uint64_t offset, unsigned int width, uint64_t value)
 	deliver_doorbell(NULL);
 	if (offset != DOORBELL || width != 2 || !chain_is_new) {
 		dm_device_write(opaque, offset, width, value);
+		dm_device_run(opaque, UINT_MAX);
 		chain_is_new |= offset == CHAINADDR;
 		return;
 	}

@@ -9,8 +9,7 @@
  * PCI device that there is not (pci_device.sh). No kernel driver has that device, so EAL would not map
  * it: the function that does is replaced.
  *
- * From the environment: PEER_BAR, "exact" (unless told) or "shared", see peer.h; PEER_CPU, the
- * engine's CPU.
+ * From the environment: PEER_BAR, "exact" (unless told) or "shared", see peer.h.
  */
 
 #include <errno.h>
@@ -22,8 +21,6 @@
 #include <rte_eal_memconfig.h>
 #include <rte_errno.h>
 #include <rte_memory.h>
-
-#include <dm_engine.h>
 
 #include "peer.h"
 
@@ -82,9 +79,8 @@ map_memory(struct dm_device *model)
 struct dm_device *
 peer_create(const struct dm_cbdma_config *config)
 {
-	const char *error, *cpu = getenv("PEER_CPU");
-	struct dm_engine *engine;
 	struct dm_device *model;
+	const char *error;
 	int ret;
 
 	model = dm_cbdma_create(config, &error);
@@ -93,11 +89,6 @@ peer_create(const struct dm_cbdma_config *config)
 	ret = map_memory(model);
 	if (ret != 0)
 		peer_die("cannot map memory", strerror(-ret));
-	ret = dm_engine_get(cpu == NULL ? DM_CPU_ANY : atoi(cpu), DM_IDLE_SLEEP, &engine);
-	if (ret == 0)
-		ret = dm_engine_attach(engine, model);
-	if (ret != 0)
-		peer_die("no engine", strerror(-ret));
 	return model;
 }
 

@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+
+#include <dm_engine.h>
 
 #include "cbdma_hw.h"
 #include "peer.h"
@@ -81,6 +84,8 @@ void *
 shared_bar(void)
 {
 	struct dm_cbdma_config config = {.version = CBDMA_VER_3_4};
+	const char *cpu = getenv("PEER_CPU");
+	struct dm_engine *engine;
 	pthread_t thread;
 	int ret;
 
@@ -95,8 +100,12 @@ shared_bar(void)
 	bar[CBDMA_DMACAPABILITY] = dm_device_read(model, CBDMA_DMACAPABILITY, 1);
 	*channel_register(CBDMA_CHANSTS) = CBDMA_CHANSTS_SUSPENDED;
 
-	ret = pthread_create(&thread, NULL, watch, NULL);
+	ret = dm_engine_get(cpu == NULL ? DM_CPU_ANY : atoi(cpu), DM_IDLE_SLEEP, &engine);
+	if (ret == 0)
+		ret = dm_engine_attach(engine, model);
+	if (ret == 0)
+		ret = -pthread_create(&thread, NULL, watch, NULL);
 	if (ret != 0)
-		peer_die("no thread", strerror(ret));
+		peer_die("no engine", strerror(-ret));
 	return bar;
 }
