@@ -322,76 +322,34 @@ is_busy(const struct ce_adapter *adapter)
 		!LIST_EMPTY(&adapter->context.memory.registrations);
 }
 
-static int
-queue_get(const struct ce_channel_id *id, const struct ce_adapter_conf *conf, struct ce_queue **q)
-{
-	struct ce_adapter_conf channel_conf = *conf;
-	struct ce_device *dev;
-
-	channel_conf.vchan = id->vchan;
-	dev = cei_device_get(id->dev_id, &channel_conf);
-	if (dev == NULL)
-		return -rte_errno;
-	*q = &dev->queues[id->vchan];
-	if ((*q)->map_registers > 0)
-		return 0;
-	cei_device_put(dev);
-	return -ENOSPC;
-}
-
-/* Whether what goes to one channel may as well go to the other. */
-bool
-cei_queues_alike(const struct ce_queue *a, const struct ce_queue *b)
-{
-	return a->dev->sva == b->dev->sva && a->dev->fill == b->dev->fill &&
-		(a->dev->max_sges > 1) == (b->dev->max_sges > 1);
-}
-
-/* Get the channels of a handle of its own. Returns how many there are, or a negative errno. */
-static int
-queues_get(int16_t dev_id, const struct ce_adapter_conf *conf, struct ce_queue **queues)
-{
-	struct ce_channel_id id = {dev_id, conf->vchan};
-	unsigned int i;
-	int ret = 0;
-
-	for (i = 0; ret == 0 && i <= conf->nb_stripes; i++) {
-		if (i > 0)
-			id = conf->stripes[i - 1];
-		ret = queue_get(&id, conf, &queues[i]);
-		if (ret < 0)
-			break;
-		if (!cei_queues_alike(queues[0], queues[i]))
-			ret = -EINVAL;
-	}
-	if (ret == 0)
-		return i;
-	while (i-- > 0)
-		cei_device_put(queues[i]->dev);
-	return ret;
-}
-
 struct ce_adapter *
 ce_adapter_get(int16_t dev_id, const struct ce_adapter_conf *given)
 {
 	struct ce_queue *queues[CE_MAX_CHANNELS];
+	struct ce_channel_id ids[CE_MAX_CHANNELS];
 	struct ce_adapter *adapter = NULL;
+	unsigned int nb_queues = 0;
 	struct ce_adapter_conf conf;
-	int i, nb_queues = 0;
+	int ret = 0;
 
 	if (cei_conf_complete(given, &conf) < 0 || (dev_id == CE_CPU && conf.nb_stripes > 0)) {
 		rte_errno = EINVAL;
 		return NULL;
 	}
+	if (dev_id != CE_CPU) {
+		nb_queues = 1 + conf.nb_stripes;
+		ids[0] = (struct ce_channel_id){dev_id, conf.vchan};
+		memcpy(&ids[1], conf.stripes, conf.nb_stripes * sizeof(ids[0]));
+	}
 	cei_device_lock();
-	if (dev_id != CE_CPU)
-		nb_queues = queues_get(dev_id, &conf, queues);
-	if (nb_queues < 0)
-		rte_errno = -nb_queues;
-	else
+	ret = cei_queues_get(ids, nb_queues, &conf, queues);
+	if (ret == 0) {
 		adapter = cei_adapter_create(&conf, queues, nb_queues, NULL);
-	for (i = 0; adapter == NULL && i < nb_queues; i++)
-		cei_device_put(queues[i]->dev);
+		if (adapter == NULL)
+			cei_queues_put(queues, nb_queues);
+	} else {
+		rte_errno = -ret;
+	}
 	cei_device_unlock();
 	return adapter;
 }
@@ -402,7 +360,6 @@ ce_adapter_put(struct ce_adapter *adapter)
 	struct ce_queue *queues[CE_MAX_CHANNELS];
 	struct ce_controller *controller = adapter->controller;
 	const unsigned int nb_queues = adapter->nb_queues;
-	unsigned int i;
 
 	if (is_busy(adapter))
 		return -EBUSY;
@@ -411,8 +368,8 @@ ce_adapter_put(struct ce_adapter *adapter)
 	cei_adapter_destroy(adapter);
 	if (controller != NULL)
 		cei_controller_put(controller);
-	for (i = 0; controller == NULL && i < nb_queues; i++)
-		cei_device_put(queues[i]->dev);
+	else
+		cei_queues_put(queues, nb_queues);
 	cei_device_unlock();
 	return 0;
 }
@@ -618,6 +575,17 @@ close_by(struct ce_adapter *adapter, uint64_t deadline)
 	return 0;
 }
 
+static bool
+all_stopped(const struct ce_adapter *adapter)
+{
+	bool stopped = true;
+	unsigned int i;
+
+	for (i = 0; i < adapter->nb_queues; i++)
+		stopped &= adapter->queues[i]->dev->stopped;
+	return stopped;
+}
+
 int
 ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 {
@@ -633,8 +601,9 @@ ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 	if (ret == -ETIMEDOUT && (adapter->nb_queues == 0 || !adapter->queues[0]->shared)) {
 		for (i = 0; i < adapter->nb_queues; i++)
 			cei_device_die(adapter->queues[i]->dev, ETIMEDOUT);
-		/* All is back now: what is left is bounded by callbacks that may not submit. */
-		ret = close_by(adapter, UINT64_MAX);
+		/* All is back now, of a device that stops: callbacks may not submit. */
+		while ((ret = close_by(adapter, 0)) == -ETIMEDOUT && all_stopped(adapter))
+			;
 	}
 	if (ret == 0) {
 		cei_channel_close(adapter);

@@ -97,7 +97,6 @@ struct ce_adapter *cei_adapter_create(const struct ce_adapter_conf *conf, struct
 	unsigned int nb_queues, struct ce_controller *controller);
 void cei_adapter_destroy(struct ce_adapter *adapter);
 uint32_t cei_break_even(struct ce_queue **queues, unsigned int nb_queues, uint32_t wanted);
-bool cei_queues_alike(const struct ce_queue *a, const struct ce_queue *b);
 
 /* ce_channel.c */
 void cei_controller_put(struct ce_controller *controller);
