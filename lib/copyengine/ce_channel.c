@@ -3,11 +3,13 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "cei_adapter.h"
+#include "cei_channel.h"
+#include "cei_conf.h"
 
 /* Requests that one call calls back. */
 #define DELIVERED_PER_CALL 64u
@@ -130,34 +132,31 @@ cei_controller_put(struct ce_controller *controller)
 	controller->refs--;
 }
 
-struct ce_adapter *
-ce_controller_adapter_get(struct ce_controller *controller, const struct ce_adapter_conf *given)
+/* For one more handle: complete what it is to have. With cei_device_lock() held. Returns 0, or -EINVAL. */
+int
+cei_controller_get(struct ce_controller *controller, const struct ce_adapter_conf *given,
+	struct ce_adapter_conf *conf, struct ce_queue **queues, unsigned int *nb_queues)
 {
-	struct ce_adapter_conf conf = {0};
-	struct ce_adapter *adapter;
 	unsigned int i;
 
+	memset(conf, 0, sizeof(*conf));
 	if (given != NULL)
-		conf = *given;
-	conf.flags |= controller->conf.flags;
-	if (conf.map_registers == 0)
-		conf.map_registers = controller->conf.map_registers;
-	if (conf.break_even == 0)
-		conf.break_even = controller->conf.break_even;
-	if (conf.nb_stripes > 0 || cei_conf_complete(&conf, &conf) < 0) {
-		rte_errno = EINVAL;
-		return NULL;
+		*conf = *given;
+	conf->flags |= controller->conf.flags;
+	if (conf->map_registers == 0)
+		conf->map_registers = controller->conf.map_registers;
+	if (conf->break_even == 0)
+		conf->break_even = controller->conf.break_even;
+	if (conf->nb_stripes > 0 || cei_conf_complete(conf, conf) < 0)
+		return -EINVAL;
+	*nb_queues = controller->nb_channels;
+	for (i = 0; i < controller->nb_channels; i++) {
+		queues[i] = controller->queues[i];
+		conf->map_registers =
+			RTE_MIN(conf->map_registers, controller->channels[i].map_registers);
 	}
-	for (i = 0; i < controller->nb_channels; i++)
-		conf.map_registers =
-			RTE_MIN(conf.map_registers, controller->channels[i].map_registers);
-	cei_device_lock();
-	adapter = cei_adapter_create(
-		&conf, controller->queues, controller->nb_channels, controller);
-	if (adapter != NULL)
-		controller->refs++;
-	cei_device_unlock();
-	return adapter;
+	controller->refs++;
+	return 0;
 }
 
 /* A free channel with as many free map registers as the request wants. */

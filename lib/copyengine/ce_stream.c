@@ -408,9 +408,7 @@ sample(struct ce_stream *s, struct ce_transfer *t, uint32_t at)
 {
 	if (s->sampled != NULL || (int32_t)(at - s->sample_next) < 0)
 		return;
-	s->sampled = t;
-	s->sampled_at = at;
-	s->sampled_tsc = rte_rdtsc();
+	cei_sample_begin(s, t, at);
 }
 
 /* Start transfers whichever way. Returns how many; or, when the first is refused, why. */
@@ -444,6 +442,41 @@ cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, uns
 		cei_stream_doorbell(s);
 	cei_fast_open(s);
 	return i > 0 ? (int)i : ret;
+}
+
+/* The device did not take the newest transfer. */
+__rte_cold int
+cei_stream_refused(struct ce_stream *s)
+{
+	struct ce_transfer *t;
+	int ret;
+
+	CE_COUNT(s->head, -1);
+	t = s->transfers[s->head & s->mask];
+	t->status = 0;
+	ret = cei_stream_submit(s, &t, 1);
+	return RTE_MIN(ret, 0);
+}
+
+/* A transfer by itself that was not for the fast path. Returns 0, or why it is refused. */
+int
+cei_stream_missed(struct ce_stream *s, struct ce_transfer *t)
+{
+	const bool more = t->flags & CE_TRANSFER_MORE;
+	int ret;
+
+	if (s->head != s->fast.end || s->head == s->fast.room_end || t->src != NULL ||
+		t->dst != NULL || t->status != 0 || (t->flags & ~CE_TRANSFER_MORE) != 0) {
+		ret = cei_stream_submit(s, &t, 1);
+		return RTE_MIN(ret, 0);
+	}
+	/* It was, but for the sample that is due. */
+	s->fast.end = s->fast.room_end;
+	cei_sample_begin(s, t, s->head);
+	ret = cei_fast_start(s, t, t->dst_va, t->src_va, t->length, more);
+	if (ret < 0)
+		s->sampled = NULL;
+	return ret;
 }
 
 /* Start as much of a transfer as goes at once, and shorten it to that. */
