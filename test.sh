@@ -258,6 +258,8 @@ check "build: TSan" sanitized_build tsan thread
 suite "unit tests: TSan" tsan --suite unit --suite driver
 check "instructions of the data path" test/bench/driver_instructions.sh \
 	build/gcc/test/bench/driver_bench
+check "instructions of lib/copyengine" test/bench/ce_instructions.sh \
+	build/gcc/test/bench/ce-instructions
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
 check "dpdk-test: dmadev_autotest, device in another process" test/autotest.sh build/gcc socket
 check "Debian 13: build with gcc" debian13_build gcc

@@ -9,7 +9,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
-#include "cei_context.h"
+#include "cei_stream.h"
 
 /* Blocks that are allocated together: few, as most handles have few lists. */
 #define CHUNK_BLOCKS 32

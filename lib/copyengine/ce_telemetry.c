@@ -11,7 +11,7 @@
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
-#include "cei_adapter.h"
+#include "cei_telemetry.h"
 
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
@@ -42,6 +42,27 @@ cei_telemetry_remove(struct ce_adapter *adapter)
 	rte_spinlock_unlock(&lock);
 }
 
+void
+ce_adapter_info_get(const struct ce_adapter *adapter, struct ce_adapter_info *info)
+{
+	const struct ce_queue *q = adapter->nb_queues > 0 ? adapter->queues[0] : NULL;
+
+	memset(info, 0, sizeof(*info));
+	info->dev_id = q != NULL ? q->dev_id : CE_CPU;
+	info->vchan = q != NULL ? q->vchan : 0;
+	info->ring_size = q != NULL ? q->dev->ring_size : adapter->conf.ring_size;
+	info->channels = adapter->nb_queues;
+	info->socket = adapter->context.socket;
+	info->sg = adapter->context.max_sges > 1;
+	info->sva = adapter->context.memory.identity;
+	info->fill = adapter->context.fill;
+	info->max_sges = adapter->context.max_sges;
+	info->map_registers = adapter->map_registers;
+	info->max_segment = adapter->context.max_segment;
+	info->break_even = adapter->context.break_even;
+	info->id = adapter->id;
+}
+
 #define READ(counter) __atomic_load_n(&(counter), __ATOMIC_RELAXED)
 
 /* Nanoseconds within which a share of the transfers, in thousandths, finished. */
@@ -68,10 +89,14 @@ ce_adapter_stats_get(const struct ce_adapter *adapter, struct ce_adapter_stats *
 {
 	const struct ce_counters *counters = &adapter->context.counters;
 
+	const struct ce_stream *s = &adapter->streams[0];
+	/* Started by the fast path, and not booked yet. */
+	const uint32_t fast = adapter->nb_queues == 0 ? 0 : READ(s->head) - READ(s->fast.booked);
+
 	memset(stats, 0, sizeof(*stats));
 	stats->transfers = READ(counters->transfers);
 	stats->failed = READ(counters->failed);
-	stats->operations = READ(counters->operations);
+	stats->operations = READ(counters->operations) + fast;
 	stats->engine_bytes = READ(counters->engine_bytes);
 	stats->cpu_bytes = READ(counters->cpu_bytes);
 	stats->bytes = stats->engine_bytes + stats->cpu_bytes;
@@ -83,7 +108,7 @@ ce_adapter_stats_get(const struct ce_adapter *adapter, struct ce_adapter_stats *
 	stats->sg_blocks = READ(counters->sg_blocks);
 	stats->map_registers = adapter->controller != NULL ?
 				       READ(counters->map_registers) :
-				       adapter->map_registers - READ(adapter->budget);
+				       adapter->map_registers - READ(adapter->budget) + fast;
 	stats->latency_p50_ns = percentile(counters, 500);
 	stats->latency_p99_ns = percentile(counters, 990);
 	stats->latency_max_ns = percentile(counters, 1000);

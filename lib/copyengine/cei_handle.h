@@ -2,15 +2,19 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-#ifndef CEI_ADAPTER_H
-#define CEI_ADAPTER_H
+#ifndef CEI_HANDLE_H
+#define CEI_HANDLE_H
 
-/* The handle, on top of everything. */
+/*
+ * What a handle is made of: the data that its calls, arbitration, cyclic transfers and telemetry work
+ * on. The calls (ce_adapter.c) use these three, which do not know them.
+ */
 
 #include "cei_stream.h"
 
 struct ce_adapter {
-	struct ce_context context; /* first, see cei_context() */
+	struct ce_stream streams[CE_MAX_CHANNELS]; /* first, see cei_context() */
+	struct ce_context context;
 	struct ce_adapter_conf conf;
 	int16_t dev_ids[CE_MAX_CHANNELS];
 	unsigned int nb_queues;
@@ -20,7 +24,6 @@ struct ce_adapter {
 	uint32_t budget;   /* map registers that are free, of a plain handle */
 	uint32_t reserved; /* map registers of cyclic transfers, which are not free */
 	unsigned int nb_streams; /* 1, or one for each of a controller's channels */
-	struct ce_stream streams[CE_MAX_CHANNELS];
 	uint32_t stream_budgets[CE_MAX_CHANNELS]; /* of a controller's handle */
 	LIST_HEAD(, ce_cyclic) cyclics;
 	bool polling;	/* in ce_poll(): no second one */
@@ -36,7 +39,7 @@ struct ce_adapter {
 	LIST_HEAD(, ce_request) requests; /* not idle */
 	bool delivering;
 };
-static_assert(offsetof(struct ce_adapter, context) == 0, "see cei_context()");
+static_assert(offsetof(struct ce_adapter, streams) == 0, "see cei_context()");
 
 /* What ce_channel_request.opaque is. */
 struct ce_request {
@@ -91,27 +94,4 @@ cei_leave(struct ce_adapter *adapter, int nested)
 }
 #endif
 
-/* ce_adapter.c */
-int cei_conf_complete(const struct ce_adapter_conf *given, struct ce_adapter_conf *conf);
-struct ce_adapter *cei_adapter_create(const struct ce_adapter_conf *conf, struct ce_queue **queues,
-	unsigned int nb_queues, struct ce_controller *controller);
-void cei_adapter_destroy(struct ce_adapter *adapter);
-uint32_t cei_break_even(struct ce_queue **queues, unsigned int nb_queues, uint32_t wanted);
-bool cei_queues_alike(const struct ce_queue *a, const struct ce_queue *b);
-
-/* ce_channel.c */
-void cei_controller_put(struct ce_controller *controller);
-void cei_channel_poll(struct ce_adapter *adapter);
-void cei_channel_close(struct ce_adapter *adapter);
-struct ce_stream *cei_request_hold(struct ce_adapter *adapter, struct ce_channel_request *request);
-void cei_request_unhold(struct ce_channel_request *request, int status);
-
-/* ce_cyclic.c */
-void cei_cyclic_poll(struct ce_adapter *adapter);
-void cei_cyclic_close(struct ce_adapter *adapter);
-
-/* ce_telemetry.c */
-void cei_telemetry_add(struct ce_adapter *adapter);
-void cei_telemetry_remove(struct ce_adapter *adapter);
-
-#endif /* CEI_ADAPTER_H */
+#endif /* CEI_HANDLE_H */
