@@ -248,7 +248,8 @@ check "build: ASan, UBSan" sanitized_build asan address,undefined
 suite "unit tests: ASan, UBSan" asan --suite unit --suite driver --suite copyengine:copyengine \
 	--timeout-multiplier 5
 check "build: TSan" sanitized_build tsan thread
-suite "unit tests: TSan" tsan --suite unit --suite driver --timeout-multiplier 5
+suite "unit tests: TSan" tsan --suite unit --suite driver --suite copyengine:threads \
+	--timeout-multiplier 5
 check "instructions of the data path" test/bench/driver_instructions.sh \
 	build/gcc/test/bench/driver_bench
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc

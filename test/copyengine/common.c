@@ -18,7 +18,7 @@
 #endif
 
 bool is_cbdma, is_step;
-int16_t devices[4];
+int16_t devices[5];
 const struct ce_adapter_conf by_engine = {.break_even = 1};
 
 static void __rte_noreturn
