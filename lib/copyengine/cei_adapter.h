@@ -7,6 +7,7 @@
 
 /* The handle, on top of everything. */
 
+#include "cei_debug.h"
 #include "cei_stream.h"
 
 struct ce_adapter {
@@ -69,27 +70,6 @@ cei_request(const struct ce_channel_request *request)
 {
 	return (struct ce_request *)(uintptr_t)request->opaque;
 }
-
-/* Calls of two threads at a time on one handle are named in a debug build. */
-#ifdef CE_DEBUG
-int cei_enter(struct ce_adapter *adapter, const char *call);
-void cei_leave(struct ce_adapter *adapter, int nested);
-#else
-static inline int
-cei_enter(struct ce_adapter *adapter, const char *call)
-{
-	RTE_SET_USED(adapter);
-	RTE_SET_USED(call);
-	return 0;
-}
-
-static inline void
-cei_leave(struct ce_adapter *adapter, int nested)
-{
-	RTE_SET_USED(adapter);
-	RTE_SET_USED(nested);
-}
-#endif
 
 /* ce_adapter.c */
 int cei_conf_complete(const struct ce_adapter_conf *given, struct ce_adapter_conf *conf);

@@ -27,6 +27,9 @@ extern bool is_cbdma;
 extern bool is_step;
 extern int16_t devices[5]; /* five of the kind */
 
+/* To be set before test_begin(): EAL's telemetry socket is wanted. */
+extern bool with_telemetry;
+
 /*
  * Start EAL for "PROGRAM DEVICE MEMORY ...", MEMORY being nohuge, va or pa (the latter two in
  * hugepages). Exits with SKIPPED when that cannot be had here, and says why.
