@@ -13,6 +13,7 @@
 #include <rte_memcpy.h>
 
 #include "cei_adapter.h"
+#include "cei_fast.h"
 
 #define DEFAULT_RING_SIZE      1024
 #define DEFAULT_SHARE	       64 /* map registers of an owner who shares */
@@ -228,6 +229,18 @@ streams_init(struct ce_adapter *adapter)
 	return ret;
 }
 
+static void
+closing_set(struct ce_adapter *adapter, bool closing)
+{
+	/* ce_channel_map() is for those on a controller. */
+	const int refuses = closing ? -ECANCELED : adapter->controller != NULL ? -EINVAL : 0;
+	unsigned int i;
+
+	adapter->closing = closing;
+	for (i = 0; i < adapter->nb_streams; i++)
+		cei_stream_refuse(&adapter->streams[i], refuses);
+}
+
 /* A handle on queues, none for the CPU's. With cei_device_lock() held. */
 struct ce_adapter *
 cei_adapter_create(const struct ce_adapter_conf *conf, struct ce_queue **queues,
@@ -262,6 +275,7 @@ cei_adapter_create(const struct ce_adapter_conf *conf, struct ce_queue **queues,
 	ret = context_init(adapter);
 	if (ret == 0)
 		ret = streams_init(adapter);
+	closing_set(adapter, false);
 	if (ret < 0) {
 		cei_adapter_destroy(adapter);
 		rte_errno = -ret;
@@ -426,7 +440,7 @@ ce_adapter_info_get(const struct ce_adapter *adapter, struct ce_adapter_info *in
 }
 
 /* Progress of everything; transfers without a callback that finish are stored. */
-static unsigned int
+static __rte_noinline unsigned int
 progress(struct ce_adapter *adapter, struct ce_transfer **finished, unsigned int max,
 	unsigned int *stored)
 {
@@ -453,8 +467,10 @@ ce_poll(struct ce_adapter *adapter)
 	const int nested = cei_enter(adapter, __func__);
 	unsigned int done = 0, stored = 0;
 
-	if (likely(!adapter->polling))
-		done = progress(adapter, NULL, CE_BURST, &stored);
+	/* While the fast path is open there are neither cyclic transfers nor requests of channels. */
+	if (likely(!adapter->polling) &&
+		unlikely(!cei_fast_poll(&adapter->streams[0], NULL, CE_BURST, &done)))
+		done += progress(adapter, NULL, CE_BURST - done, &stored);
 	cei_leave(adapter, nested);
 	return done;
 }
@@ -463,76 +479,95 @@ unsigned int
 ce_collect(struct ce_adapter *adapter, struct ce_transfer **finished, unsigned int max)
 {
 	const int nested = cei_enter(adapter, __func__);
-	unsigned int stored = 0;
+	unsigned int stored = 0, more = 0;
 
-	if (likely(!adapter->polling))
-		progress(adapter, finished, max, &stored);
+	if (likely(!adapter->polling) &&
+		unlikely(!cei_fast_poll(&adapter->streams[0], finished, max, &stored)))
+		progress(adapter, finished + stored, max - stored, &more);
 	cei_leave(adapter, nested);
-	return stored;
+	return stored + more;
 }
 
 int
 ce_submit(struct ce_adapter *adapter, struct ce_transfer *const *transfers, unsigned int count)
 {
 	const int nested = cei_enter(adapter, __func__);
-	int ret = -EINVAL;
+	const int ret = cei_fast_submit(&adapter->streams[0], transfers, count);
 
-	if (likely(adapter->controller == NULL && !adapter->closing))
-		ret = cei_stream_submit(&adapter->streams[0], transfers, RTE_MIN(count, (unsigned int)INT32_MAX));
-	else if (adapter->closing)
-		ret = -ECANCELED;
-	cei_leave(adapter, nested);
-	return ret;
-}
-
-static __rte_always_inline int
-submit_one(struct ce_adapter *adapter, struct ce_transfer *transfer, const char *call)
-{
-	const int nested = cei_enter(adapter, call);
-	int ret = -EINVAL;
-
-	if (likely(adapter->controller == NULL && !adapter->closing))
-		ret = cei_stream_submit_one(&adapter->streams[0], transfer);
-	else if (adapter->closing)
-		ret = -ECANCELED;
 	cei_leave(adapter, nested);
 	return ret;
 }
 
 int
-ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *transfer)
+ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *t)
 {
-	return submit_one(adapter, transfer, __func__);
+	const int nested = cei_enter(adapter, __func__);
+	struct ce_stream *s = &adapter->streams[0];
+	int ret;
+
+	if (likely((cei_fast_state(t) | (uintptr_t)t->src | (uintptr_t)t->dst) == 0))
+		ret = cei_fast_start(s, t, t->dst_va, t->src_va, t->length, false);
+	else
+		ret = cei_fast_missed(s, t);
+	cei_leave(adapter, nested);
+	return ret;
+}
+
+static inline void
+ranges_set(struct ce_transfer *t, void *dst, const void *src, size_t length)
+{
+	t->length = length;
+	t->src_va = src;
+	t->dst_va = dst;
+	t->src = NULL;
+	t->dst = NULL;
+}
+
+static __rte_noinline int
+copy_slow(struct ce_stream *s, struct ce_transfer *t, void *dst, const void *src, size_t length)
+{
+	if (t->status == -EINPROGRESS)
+		return -EBUSY;
+	ranges_set(t, dst, src, length);
+	t->flags &= ~CE_TRANSFER_FILL;
+	return cei_fast_missed(s, t);
 }
 
 int
 ce_transfer_copy(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, const void *src,
 	size_t length)
 {
-	if (unlikely(t->status == -EINPROGRESS))
-		return -EBUSY;
-	t->length = length;
-	t->src_va = src;
-	t->dst_va = dst;
-	t->src = NULL;
-	t->dst = NULL;
-	t->flags &= ~CE_TRANSFER_FILL;
-	return submit_one(adapter, t, __func__);
+	const struct ce_transfer more = {.flags = CE_TRANSFER_MORE};
+	const int nested = cei_enter(adapter, __func__);
+	const uint64_t state = cei_fast_state(t);
+	struct ce_stream *s = &adapter->streams[0];
+	int ret;
+
+	if (likely((state & ~cei_fast_state(&more)) == 0)) {
+		ranges_set(t, dst, src, length);
+		ret = cei_fast_start(s, t, dst, src, length, state != 0);
+	} else {
+		ret = copy_slow(s, t, dst, src, length);
+	}
+	cei_leave(adapter, nested);
+	return ret;
 }
 
 int
 ce_transfer_fill(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, uint64_t pattern,
 	size_t length)
 {
-	if (unlikely(t->status == -EINPROGRESS))
-		return -EBUSY;
-	t->length = length;
-	t->dst_va = dst;
-	t->dst = NULL;
-	t->src = NULL;
-	t->pattern = pattern;
-	t->flags |= CE_TRANSFER_FILL;
-	return submit_one(adapter, t, __func__);
+	const int nested = cei_enter(adapter, __func__);
+	int ret = -EBUSY;
+
+	if (likely(t->status != -EINPROGRESS)) {
+		ranges_set(t, dst, NULL, length);
+		t->pattern = pattern;
+		t->flags |= CE_TRANSFER_FILL;
+		ret = cei_fast_missed(&adapter->streams[0], t);
+	}
+	cei_leave(adapter, nested);
+	return ret;
 }
 
 int
@@ -593,7 +628,7 @@ ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 
 	if (adapter->polling)
 		return -EDEADLK;
-	adapter->closing = true;
+	closing_set(adapter, true);
 	ret = close_by(adapter, start + ms * timeout_ms);
 	/* Without a device what is left is only work, and all of it is done. */
 	if (ret == -ETIMEDOUT && (adapter->nb_queues == 0 || !adapter->queues[0]->shared)) {
@@ -607,7 +642,7 @@ ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 		ret = ce_adapter_put(adapter);
 	}
 	if (ret < 0)
-		adapter->closing = false;
+		closing_set(adapter, false);
 	return ret;
 }
 

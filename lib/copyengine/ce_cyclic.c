@@ -10,6 +10,7 @@
 #include <rte_malloc.h>
 
 #include "cei_adapter.h"
+#include "cei_fast.h"
 
 /*
  * Positions count bytes from the start without wrapping; modulo the length they are places in the
@@ -297,6 +298,8 @@ ce_cyclic_start(struct ce_adapter *adapter, const struct ce_cyclic_conf *conf)
 	c->application = conf->prefill;
 	c->period_tsc = conf->period_ns * (double)rte_get_tsc_hz() / 1E9;
 	c->next_tsc = rte_get_tsc_cycles();
+	/* It takes map registers, and its share of the queue. */
+	cei_fast_close(&adapter->streams[0]);
 	ret = resources_init(c, adapter, wanted);
 	if (ret < 0) {
 		cyclic_free(c);

@@ -53,14 +53,6 @@ static void
 forget(struct ce_memory *memory, uint32_t generation)
 {
 	memory->generation = generation;
-	memory->last_src = (struct ce_translation){0};
-	if (memory->identity) {
-		/* All but NULL: who is to refuse that need not look for it. */
-		memory->last_src.start = 1;
-		memory->last_src.iova = 1;
-		memory->last_src.end = UINTPTR_MAX;
-	}
-	memory->last_dst = memory->last_src;
 	if (memory->translations != NULL)
 		memset(memory->translations, 0,
 			CE_TRANSLATIONS * sizeof(memory->translations[0]));
@@ -180,7 +172,8 @@ cei_memory_find(struct ce_memory *memory, const void *va, struct ce_translation 
 	if (unlikely(generation != memory->generation))
 		forget(memory, generation);
 	if (memory->identity) {
-		*found = memory->last_src;
+		/* All but NULL: who is to refuse that need not look for it. */
+		*found = (struct ce_translation){.start = 1, .iova = 1, .end = UINTPTR_MAX};
 		return true;
 	}
 	if (memory->translations == NULL)

@@ -495,6 +495,20 @@ collect_failed(struct ce_queue *q)
 	return n;
 }
 
+/* Account for what rte_dma_completed() has told. With the lock held. */
+void
+cei_queue_collected(struct ce_queue *q, unsigned int n, bool error)
+{
+	n = RTE_MIN(n, q->head - q->tail);
+	route(q, n, NULL);
+	if (unlikely(error) && q->head != q->tail)
+		n += collect_failed(q);
+	if (n > 0)
+		q->stalled_since = 0;
+	else if (q->head != q->tail)
+		check(q);
+}
+
 /* Take completions off the device, whosever they are. */
 void
 cei_queue_collect(struct ce_queue *q)
@@ -503,29 +517,12 @@ cei_queue_collect(struct ce_queue *q)
 	unsigned int n;
 
 	cei_lock(q);
-	if (q->head == q->tail || unlikely(cei_queue_dead(q) < 0))
-		goto unlock;
 	/* Whoever asks for completions wants the operations to run. */
-	if (cei_queue_is_silent(q))
+	if (q->head != q->tail && cei_queue_is_silent(q) && cei_queue_dead(q) == 0)
 		doorbell(q);
-	if (unlikely(cei_queue_dead(q) < 0))
-		goto unlock;
-	n = rte_dma_completed(q->dev_id, q->vchan, CE_BURST, NULL, &error);
-	n = RTE_MIN(n, q->head - q->tail);
-	if (likely(q->only != NULL)) {
-		q->tail += n;
-		atomic_store_explicit(&q->only->completed,
-			atomic_load_explicit(&q->only->completed, memory_order_relaxed) + n,
-			memory_order_release);
-	} else {
-		route(q, n, NULL);
+	if (q->head != q->tail && likely(cei_queue_dead(q) == 0)) {
+		n = rte_dma_completed(q->dev_id, q->vchan, CE_BURST, NULL, &error);
+		cei_queue_collected(q, n, error);
 	}
-	if (unlikely(error) && q->head != q->tail)
-		n += collect_failed(q);
-	if (n > 0)
-		q->stalled_since = 0;
-	else if (q->head != q->tail)
-		check(q);
-unlock:
 	cei_unlock(q);
 }

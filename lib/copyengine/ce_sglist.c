@@ -9,8 +9,8 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
-#include "cei_context.h"
 #include "cei_debug.h"
+#include "cei_stream.h"
 
 /* Blocks that are allocated together: few, as most handles have few lists. */
 #define CHUNK_BLOCKS 32

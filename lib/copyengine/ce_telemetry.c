@@ -68,10 +68,14 @@ ce_adapter_stats_get(const struct ce_adapter *adapter, struct ce_adapter_stats *
 {
 	const struct ce_counters *counters = &adapter->context.counters;
 
+	const struct ce_stream *s = &adapter->streams[0];
+	/* Started by the fast path, and not booked yet. */
+	const uint32_t fast = adapter->nb_queues == 0 ? 0 : READ(s->head) - READ(s->fast.booked);
+
 	memset(stats, 0, sizeof(*stats));
 	stats->transfers = READ(counters->transfers);
 	stats->failed = READ(counters->failed);
-	stats->operations = READ(counters->operations);
+	stats->operations = READ(counters->operations) + fast;
 	stats->engine_bytes = READ(counters->engine_bytes);
 	stats->cpu_bytes = READ(counters->cpu_bytes);
 	stats->bytes = stats->engine_bytes + stats->cpu_bytes;
@@ -83,7 +87,7 @@ ce_adapter_stats_get(const struct ce_adapter *adapter, struct ce_adapter_stats *
 	stats->sg_blocks = READ(counters->sg_blocks);
 	stats->map_registers = adapter->controller != NULL ?
 				       READ(counters->map_registers) :
-				       adapter->map_registers - READ(adapter->budget);
+				       adapter->map_registers - READ(adapter->budget) + fast;
 	stats->latency_p50_ns = percentile(counters, 500);
 	stats->latency_p99_ns = percentile(counters, 990);
 	stats->latency_max_ns = percentile(counters, 1000);

@@ -11,7 +11,8 @@
 #include "cei_stream.h"
 
 struct ce_adapter {
-	struct ce_context context; /* first, see cei_context() */
+	struct ce_stream streams[CE_MAX_CHANNELS]; /* first, see cei_context() */
+	struct ce_context context;
 	struct ce_adapter_conf conf;
 	int16_t dev_ids[CE_MAX_CHANNELS];
 	unsigned int nb_queues;
@@ -21,7 +22,6 @@ struct ce_adapter {
 	uint32_t budget;   /* map registers that are free, of a plain handle */
 	uint32_t reserved; /* map registers of cyclic transfers, which are not free */
 	unsigned int nb_streams; /* 1, or one for each of a controller's channels */
-	struct ce_stream streams[CE_MAX_CHANNELS];
 	uint32_t stream_budgets[CE_MAX_CHANNELS]; /* of a controller's handle */
 	LIST_HEAD(, ce_cyclic) cyclics;
 	bool polling;	/* in ce_poll(): no second one */
@@ -37,7 +37,7 @@ struct ce_adapter {
 	LIST_HEAD(, ce_request) requests; /* not idle */
 	bool delivering;
 };
-static_assert(offsetof(struct ce_adapter, context) == 0, "see cei_context()");
+static_assert(offsetof(struct ce_adapter, streams) == 0, "see cei_context()");
 
 /* What ce_channel_request.opaque is. */
 struct ce_request {

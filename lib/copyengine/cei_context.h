@@ -53,13 +53,6 @@ struct ce_context {
 #define CE_COUNT(counter, n) \
 	__atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
 
-/* The context is the first member of a handle, see cei_adapter.h. */
-static inline struct ce_context *
-cei_context(struct ce_adapter *adapter)
-{
-	return (struct ce_context *)adapter;
-}
-
 void cei_sglists_fini(struct ce_context *context);
 int cei_bounce_init(struct ce_context *context);
 

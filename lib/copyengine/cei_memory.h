@@ -29,7 +29,6 @@ struct ce_registration;
 struct ce_memory {
 	bool identity; /* an address is the same for both: shared virtual addressing, or no device */
 	uint32_t generation; /* of DPDK's memory, that the translations are of */
-	struct ce_translation last_src, last_dst; /* found last, for all that is in one piece */
 	const int16_t *dev_ids; /* that have to reach it */
 	unsigned int nb_dev_ids;
 	LIST_HEAD(, ce_registration) registrations;
@@ -56,24 +55,7 @@ struct ce_cursor {
 };
 
 /* Counts what makes translations stale: that DPDK, or an application, took memory back. */
-extern atomic_uint cei_memory_generation;
-
-static inline bool
-cei_memory_is_fresh(const struct ce_memory *memory)
-{
-	return atomic_load_explicit(&cei_memory_generation, memory_order_relaxed) ==
-		memory->generation;
-}
-
-/* The address of a range that lies within a translation. */
-static inline bool
-cei_translate(const struct ce_translation *entry, const void *va, size_t length, rte_iova_t *iova)
-{
-	const uintptr_t address = (uintptr_t)va;
-
-	*iova = entry->iova + (address - entry->start);
-	return address >= entry->start && address + length <= entry->end;
-}
+extern atomic_uint cei_memory_generation __attribute__((visibility("hidden")));
 
 int cei_memory_init(struct ce_memory *memory, bool identity);
 void cei_memory_fini(struct ce_memory *memory);

@@ -183,5 +183,6 @@ struct ce_operation {
 int cei_port_enqueue(struct ce_port *port, struct ce_operation *op);
 void cei_queue_doorbell(struct ce_queue *q);
 void cei_queue_collect(struct ce_queue *q);
+void cei_queue_collected(struct ce_queue *q, unsigned int n, bool error);
 
 #endif /* CEI_QUEUE_H */

@@ -22,18 +22,50 @@
 #define CE_CPU_PER_CALL	   (256u << 10)
 
 /* What a piece is. */
-#define CE_PIECE_ENGINE RTE_BIT32(0) /* an operation; else done when it was started */
+#define CE_PIECE_ENGINE RTE_BIT32(0) /* an operation */
+#define CE_PIECE_CPU	RTE_BIT32(5) /* done when it was started */
 #define CE_PIECE_BOUNCE RTE_BIT32(1) /* through the first of the stream's bounce buffers */
 #define CE_PIECE_LAST	RTE_BIT32(2) /* the transfer ends with it; each has one */
 #define CE_PIECE_ONLY	RTE_BIT32(3) /* and begins with it, and nothing private of it is set */
 #define CE_PIECE_FIFO	RTE_BIT32(4) /* an operation on a window, all of which are on one channel */
 
-/* A part of a transfer that was started. */
+/*
+ * What is known of a part of a transfer that was started. All zero stands for the whole of the transfer
+ * by the way that the stream has: its only port, or the CPU. See ce_fast.c.
+ */
 struct ce_piece {
-	struct ce_transfer *transfer;
 	uint32_t length;
 	uint16_t kind;
 	uint16_t port;
+};
+
+/* Where the fast path has last found memory. */
+struct ce_fast_side {
+	uintptr_t start;
+	uintptr_t end;
+	uint64_t room; /* a transfer that begins less than that behind the start ends in here */
+	rte_iova_t iova;
+};
+
+/*
+ * The fast path is for transfers that are one operation of an engine that only this stream uses, while
+ * nothing waits. That is looked at when it is opened, at the end of whatever could change it; then
+ * all that is left to look at is the transfer. What was started is booked when it is closed, see
+ * cei_fast_close().
+ */
+struct ce_fast {
+	uint32_t end;	     /* closed when the stream's head gets there: no room, or a sample */
+	uint32_t room_end;   /* ... no room */
+	uint32_t booked;     /* the head up to which all is booked */
+	uint32_t generation; /* of DPDK's memory, that the sides are of */
+	bool open;
+	bool silent;	     /* the device was not told of some that were started */
+	uint64_t length;     /* transfers so long are for it, ... */
+	uint64_t least;	     /* ... and from this to least + span */
+	uint64_t span;
+	struct ce_fast_side src, dst;
+	int16_t dev_id;
+	uint16_t vchan;
 };
 
 /* The head of a bounce buffer in use; the data comes behind it. */
@@ -45,23 +77,27 @@ struct ce_bounce {
 #define CE_BOUNCE_HEAD RTE_ALIGN_CEIL(sizeof(struct ce_bounce), (size_t)RTE_CACHE_LINE_SIZE)
 
 struct ce_stream {
-	struct ce_context *context;
-	struct ce_piece *ring; /* what was started, in order: a transfer's pieces follow each other */
+	/* What was started, in order: whose it is, and what. A transfer's pieces follow each other. */
+	struct ce_transfer **transfers;
+	struct ce_piece *pieces;
 	uint32_t mask;
-	uint32_t head;	   /* count of what was started */
+	uint32_t head;	   /* count of what was started; telemetry reads it */
 	uint32_t tail;	   /* count of what has been accounted for */
+	uint32_t nb_other; /* pieces in the ring that are not the fast path's */
+	struct ce_fast fast;
+	struct ce_context *context;
 	uint32_t barrier;  /* a fence: nothing behind it begins before tail gets there */
 	bool fenced;	   /* there is one */
-	bool polling;
+	int refuses;	   /* 0; or the negative errno that ce_submit() returns */
 	uint16_t nb_ports;
 	uint16_t turn; /* port of the next piece, when there are several */
 	uint32_t *budget; /* map registers that are free */
 	struct ce_port *ports;
 	struct ce_transfer *sampled; /* whose latency is taken */
+	uint32_t sampled_at;	     /* its first piece */
+	uint32_t sample_next;	     /* the head from which on a sample is due */
 	uint64_t sampled_tsc;
-	uint32_t calls;
 	uint32_t nb_bounce_out;
-	uint32_t waiting_count;
 	STAILQ_HEAD(, ce_bounce) bounces;
 	TAILQ_HEAD(, ce_transfer_private) waiting; /* have something left to start */
 };
@@ -70,7 +106,6 @@ struct ce_stream {
 #define CE_TRANSFER_WAITING RTE_BIT32(31) /* in the list of those that wait */
 #define CE_TRANSFER_BEGUN   RTE_BIT32(30) /* a piece was started, or would have been */
 #define CE_TRANSFER_OWNS    RTE_BIT32(29) /* its lists are freed with it */
-#define CE_TRANSFER_FENCES  RTE_BIT32(28) /* its first operation is to carry a fence */
 #define CE_TRANSFER_PUBLIC  (CE_TRANSFER_FENCE | CE_TRANSFER_MORE | CE_TRANSFER_FILL)
 
 /* What ce_transfer.opaque is. */
@@ -101,6 +136,13 @@ cei_transfer(struct ce_transfer_private *p)
 	return (struct ce_transfer *)RTE_PTR_SUB(p, offsetof(struct ce_transfer, opaque));
 }
 
+/* A handle begins with a stream, see cei_adapter.h. */
+static inline struct ce_context *
+cei_context(struct ce_adapter *adapter)
+{
+	return ((struct ce_stream *)adapter)->context;
+}
+
 static inline bool
 cei_stream_busy(const struct ce_stream *s)
 {
@@ -119,12 +161,50 @@ cei_stream_dead(const struct ce_stream *s)
 	return ret;
 }
 
+static inline bool
+cei_ring_is_full(const struct ce_stream *s)
+{
+	return s->head - s->tail > s->mask;
+}
+
+/* Whether everything before the last fence is done. */
+static inline bool
+cei_fence_is_passed(struct ce_stream *s)
+{
+	if (s->fenced && (int32_t)(s->tail - s->barrier) >= 0)
+		s->fenced = false;
+	return !s->fenced;
+}
+
+/* Book a piece that was started, other than by the fast path. */
+static inline void
+cei_piece_push(
+	struct ce_stream *s, struct ce_transfer *t, uint64_t length, uint16_t kind, uint16_t port)
+{
+	const uint32_t at = s->head & s->mask;
+
+	s->transfers[at] = t;
+	s->pieces[at].length = length;
+	s->pieces[at].kind = kind;
+	s->pieces[at].port = port;
+	s->nb_other++;
+	/* In this order, for whoever takes their difference meanwhile. */
+	CE_COUNT(s->fast.booked, 1);
+	CE_COUNT(s->head, 1);
+}
+
+/* ce_piece.c */
+int cei_piece_start(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu);
+void cei_bounce_done(struct ce_stream *s, uint32_t length, int status);
+
+/* ce_stream.c */
 int cei_stream_init(struct ce_stream *s, struct ce_context *context, struct ce_queue **queues,
 	unsigned int nb_queues, uint32_t operations, uint32_t *budget);
 void cei_stream_fini(struct ce_stream *s);
 int cei_stream_submit(
 	struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count);
-int cei_stream_submit_one(struct ce_stream *s, struct ce_transfer *t);
+void cei_stream_refuse(struct ce_stream *s, int refuses);
+void cei_latency_take(struct ce_stream *s);
 int64_t cei_stream_start_partly(struct ce_stream *s, struct ce_transfer *t, uint32_t *budget,
 	void (*hook)(struct ce_transfer *transfer, void *owner), void *owner);
 unsigned int cei_stream_poll(

@@ -130,7 +130,7 @@ struct ce_adapter_stats {
 	uint64_t common_failed;	   /**< common buffers that could not be had */
 	uint32_t sg_blocks;	   /**< blocks of lists held now */
 	uint32_t map_registers;	   /**< map registers in use now */
-	uint64_t latency_p50_ns;   /**< submit to finish, of one transfer in 64: half were as fast */
+	uint64_t latency_p50_ns;   /**< submit to finish, of one transfer in 256: half were as fast */
 	uint64_t latency_p99_ns;   /**< 99 of 100 were as fast */
 	uint64_t latency_max_ns;   /**< all were as fast */
 };

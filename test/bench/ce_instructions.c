@@ -5,10 +5,11 @@
 /*
  * Instructions that a copy of 64 bytes by the engine takes with lib/copyengine, the driver's included:
  * see ce_instructions.sh, which runs this under callgrind. The device runs in step mode between what
- * is measured.
+ * is measured, and what the loops of this program take is measured, too, to be subtracted.
  *
- * "single" submits each by itself, "batch" 32 in a call; both collect 32 in a call. "alone" submits and
- * polls each by itself.
+ * "single" calls ce_transfer_copy() for each, with CE_TRANSFER_MORE but for the last of 32; "doorbell"
+ * is the same without that flag, so that each rings; "batch" submits 32 in a call. All collect 32 in a
+ * call. "alone" submits and collects each by itself.
  */
 
 #include <stdio.h>
@@ -34,61 +35,91 @@ static struct ce_transfer *list[BURST], *finished[BURST];
 static uint8_t *memory;
 static unsigned int failures;
 
-static void __rte_noinline
-nothing(unsigned int count)
+/* Calls that do nothing, in the place of the library's. */
+static int __rte_noinline
+no_copy(struct ce_adapter *a, struct ce_transfer *t, void *to, const void *from, size_t length)
 {
-	__asm__ volatile("" : : "r"(count));
+	__asm__ volatile("" : : "r"(a), "r"(t), "r"(to), "r"(from), "r"(length));
+	return 0;
 }
+
+static int __rte_noinline
+no_submit(struct ce_adapter *a, struct ce_transfer *const *t, unsigned int count)
+{
+	__asm__ volatile("" : : "r"(a), "r"(t));
+	return count;
+}
+
+static unsigned int __rte_noinline
+no_collect(struct ce_adapter *a, struct ce_transfer **t, unsigned int max)
+{
+	__asm__ volatile("" : : "r"(a), "r"(t));
+	return max;
+}
+
+static __typeof__(&ce_transfer_copy) do_copy;
+static __typeof__(&ce_submit) do_submit;
+static __typeof__(&ce_collect) do_collect;
 
 static void __rte_noinline
 submit_single(unsigned int count)
 {
+	__typeof__(&ce_transfer_copy) copy = do_copy;
 	unsigned int i;
 
 	for (i = 0; i < count; i++)
-		if (ce_transfer_copy(adapter, &transfers[i], memory + (BURST + i) * LEN,
-			    memory + i * LEN, LEN) < 0)
+		if (copy(adapter, &transfers[i], memory + (BURST + i) * LEN, memory + i * LEN, LEN) < 0)
 			failures++;
 }
 
 static void __rte_noinline
 submit_batch(unsigned int count)
 {
-	if (ce_submit(adapter, list, count) != (int)count)
+	if (do_submit(adapter, list, count) != (int)count)
 		failures++;
 }
 
 static void __rte_noinline
 collect(unsigned int count)
 {
-	if (ce_collect(adapter, finished, count) != count)
+	if (do_collect(adapter, finished, count) != count)
 		failures++;
 }
 
 static void
-run(bool measured, void (*function)(unsigned int), unsigned int count)
+run(bool counted, void (*function)(unsigned int), unsigned int count)
 {
-	if (measured)
+	if (counted)
 		CALLGRIND_TOGGLE_COLLECT;
 	function(count);
-	if (measured)
+	if (counted)
 		CALLGRIND_TOGGLE_COLLECT;
 }
 
 static void
-measure(const char *what, void (*submit)(unsigned int), unsigned int count, bool measured)
+library_set(bool library)
+{
+	do_copy = library ? ce_transfer_copy : no_copy;
+	do_submit = library ? ce_submit : no_submit;
+	do_collect = library ? ce_collect : no_collect;
+}
+
+/* With the library, or what it takes to call nothing. */
+static void
+measure(const char *what, void (*submit)(unsigned int), unsigned int count, bool more, bool library)
 {
 	char name[64];
-	unsigned int i;
+	unsigned int i, j;
 
+	for (j = 0; j < count; j++)
+		transfers[j].flags = more && j < count - 1 ? CE_TRANSFER_MORE : 0;
+	library_set(library);
 	for (i = 0; i < ROUNDS; i++) {
-		run(!measured, nothing, count);
-		run(measured, submit, count);
+		run(true, submit, count);
 		rte_pmd_cbdma_step(dev_id, BURST);
-		run(!measured, nothing, count);
-		run(measured, collect, count);
+		run(true, collect, count);
 	}
-	snprintf(name, sizeof(name), "%s/%s/%u", what, measured ? "copy" : "nothing", ROUNDS * count);
+	snprintf(name, sizeof(name), "%s/%s/%u", what, library ? "copy" : "nothing", ROUNDS * count);
 	CALLGRIND_DUMP_STATS_AT(name);
 }
 
@@ -116,9 +147,10 @@ main(int argc, char **argv)
 		transfers[i].dst_va = memory + (BURST + i) * LEN;
 	}
 	for (i = 0; i < 2; i++) {
-		measure("single", submit_single, BURST, i);
-		measure("batch", submit_batch, BURST, i);
-		measure("alone", submit_single, 1, i);
+		measure("single", submit_single, BURST, true, i);
+		measure("batch", submit_batch, BURST, false, i);
+		measure("doorbell", submit_single, BURST, false, i);
+		measure("alone", submit_single, 1, false, i);
 	}
 	if (failures != 0)
 		fprintf(stderr, "%u failures\n", failures);

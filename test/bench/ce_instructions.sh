@@ -23,11 +23,11 @@ awk '
 /^(totals|summary): / && name[1] != "" { count[name[1], name[2]] = $2 }
 END {
 	limit["single"] = 110; limit["batch"] = 80
-	n = split("single batch alone", kinds, " ")
+	n = split("single batch doorbell alone", kinds, " ")
 	for (i = 1; i <= n; i++) {
 		k = kinds[i]
 		total = (count[k, "copy"] - count[k, "nothing"]) / ops[k]
-		printf "%-8s %6.1f instructions%s\n", k ":", total,
+		printf "%-10s %6.1f instructions%s\n", k ":", total,
 			k in limit ? ", at most " limit[k] : ""
 		failed += total <= 0 || (k in limit && total > limit[k])
 	}
