@@ -103,7 +103,9 @@ called_back(struct ce_channel_request *request, void *arg)
 	t->delivered = r->order;
 	CHECK(t, request->channel < RTE_DIM(holders));
 	t->granted++;
-	hold(t, r);
+	/* One that is granted while the handle is closed is given back with it. */
+	if (!h->closing)
+		hold(t, r);
 	r->state = HELD;
 	r->in_cb = true;
 	CHECK(t, ce_channel_request(h->adapter, request) == -EBUSY);
