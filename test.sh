@@ -255,7 +255,7 @@ suite "examples" gcc --suite examples
 check "build: ASan, UBSan" sanitized_build asan address,undefined
 suite "unit tests: ASan, UBSan" asan --suite unit --suite driver --suite copyengine:copyengine
 check "build: TSan" sanitized_build tsan thread
-suite "unit tests: TSan" tsan --suite unit --suite driver
+suite "unit tests: TSan" tsan --suite unit --suite driver --suite copyengine:threads
 check "instructions of the data path" test/bench/driver_instructions.sh \
 	build/gcc/test/bench/driver_bench
 check "instructions of lib/copyengine" test/bench/ce_instructions.sh \

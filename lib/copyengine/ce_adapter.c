@@ -220,6 +220,7 @@ ce_adapter_put(struct ce_adapter *adapter)
 	struct ce_controller *controller = adapter->controller;
 	const unsigned int nb_queues = adapter->nb_queues;
 
+	cei_leave(adapter, cei_enter(adapter, __func__));
 	if (is_busy(adapter))
 		return -EBUSY;
 	memcpy(queues, adapter->queues, sizeof(queues));
@@ -460,12 +461,14 @@ ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 int
 ce_memory_register(struct ce_adapter *adapter, void *va, size_t length)
 {
+	CE_CALL(adapter);
 	return cei_memory_register(&adapter->context.memory, va, length);
 }
 
 int
 ce_memory_unregister(struct ce_adapter *adapter, void *va, size_t length)
 {
+	CE_CALL(adapter);
 	if (streams_busy(adapter) || !LIST_EMPTY(&adapter->cyclics))
 		return -EBUSY;
 	return cei_memory_unregister(&adapter->context.memory, va, length);
@@ -478,6 +481,9 @@ cei_enter(struct ce_adapter *adapter, const char *call)
 	const int self = rte_sys_gettid();
 	int other = 0;
 
+	/* A request that has never been made has no handle. */
+	if (adapter == NULL)
+		return 1;
 	if (atomic_compare_exchange_strong(&adapter->inside, &other, self))
 		return 0;
 	/* From a callback, within another call of the same thread. */

@@ -274,6 +274,7 @@ ce_channel_request(struct ce_adapter *adapter, struct ce_channel_request *reques
 {
 	struct ce_controller *controller = adapter->controller;
 	struct ce_request *r = cei_request(request);
+	CE_CALL(adapter);
 
 	if (r->state != CE_REQUEST_IDLE || r->in_cb)
 		return -EBUSY;
@@ -309,6 +310,7 @@ ce_channel_cancel(struct ce_channel_request *request)
 {
 	struct ce_request *r = cei_request(request);
 	struct ce_controller *controller;
+	CE_CALL(r->owner);
 
 	if (r->state != CE_REQUEST_ASKED)
 		return -EBUSY;
@@ -447,6 +449,7 @@ ce_channel_map(struct ce_channel_request *request, struct ce_transfer *transfer)
 {
 	struct ce_request *r = cei_request(request);
 	int64_t ret;
+	CE_CALL(r->owner);
 
 	if (request->status < 0)
 		return request->status;
@@ -472,6 +475,7 @@ int
 ce_channel_free(struct ce_channel_request *request)
 {
 	struct ce_request *r = cei_request(request);
+	CE_CALL(r->owner);
 
 	if (r->state == CE_REQUEST_ASKED || r->in_cb)
 		return -EPERM;

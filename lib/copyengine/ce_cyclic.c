@@ -273,6 +273,7 @@ ce_cyclic_start(struct ce_adapter *adapter, const struct ce_cyclic_conf *conf)
 	uint32_t wanted = conf->ahead == 0 ? 1 : conf->ahead;
 	struct ce_cyclic *c;
 	int ret;
+	CE_CALL(adapter);
 
 	if (!conf_valid(adapter, conf, length, peer_length)) {
 		rte_errno = EINVAL;
@@ -313,6 +314,8 @@ ce_cyclic_start(struct ce_adapter *adapter, const struct ce_cyclic_conf *conf)
 int
 ce_cyclic_stop(struct ce_cyclic *c)
 {
+	CE_CALL(c->adapter);
+
 	c->stopping = true;
 	if (c->inflight > 0)
 		return -EINPROGRESS;
@@ -350,6 +353,8 @@ window(const struct ce_cyclic *c)
 size_t
 ce_cyclic_window(struct ce_cyclic *c, void **va)
 {
+	CE_CALL(c->adapter);
+
 	c->moved = false;
 	if (va != NULL)
 		*va = RTE_PTR_ADD(c->conf.buffer->va, c->application % c->length);
@@ -359,6 +364,8 @@ ce_cyclic_window(struct ce_cyclic *c, void **va)
 int
 ce_cyclic_commit(struct ce_cyclic *c, size_t bytes)
 {
+	CE_CALL(c->adapter);
+
 	if (c->moved)
 		return -EPIPE;
 	if (bytes > window(c))

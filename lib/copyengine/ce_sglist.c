@@ -9,6 +9,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
+#include "cei_debug.h"
 #include "cei_stream.h"
 
 /* Blocks that are allocated together: few, as most handles have few lists. */
@@ -142,6 +143,7 @@ struct ce_sglist *
 ce_sglist_build(struct ce_adapter *adapter, const void *va, size_t length)
 {
 	struct ce_sglist *list = list_begin(adapter), *last = list;
+	CE_CALL(adapter);
 
 	return list == NULL ? NULL : list_finish(list, range_append(list, &last, va, length));
 }
@@ -152,6 +154,7 @@ ce_sglist_build_iov(struct ce_adapter *adapter, const struct iovec *iov, unsigne
 	struct ce_sglist *list = list_begin(adapter), *last = list;
 	unsigned int i;
 	int ret = 0;
+	CE_CALL(adapter);
 
 	if (list == NULL)
 		return NULL;
@@ -165,6 +168,7 @@ ce_sglist_build_mbuf(struct ce_adapter *adapter, const struct rte_mbuf *packet)
 {
 	struct ce_sglist *list = list_begin(adapter), *last = list;
 	int ret = 0;
+	CE_CALL(adapter);
 
 	if (list == NULL)
 		return NULL;
@@ -184,6 +188,7 @@ ce_sglist_build_iova(
 	struct ce_segment segment;
 	unsigned int i;
 	int ret = 0;
+	CE_CALL(adapter);
 
 	if (list == NULL)
 		return NULL;

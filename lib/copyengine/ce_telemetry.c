@@ -140,7 +140,7 @@ add_stats(struct rte_tel_data *data, const struct ce_adapter *adapter)
 	rte_tel_data_add_dict_int(data, "dev_id", info.dev_id == CE_CPU ? -1 : info.dev_id);
 	rte_tel_data_add_dict_int(data, "vchan", info.vchan);
 	rte_tel_data_add_dict_int(data, "channels", info.channels);
-	rte_tel_data_add_dict_int(data, "break_even", info.break_even);
+	rte_tel_data_add_dict_uint(data, "break_even", info.break_even);
 #define ADD(name) rte_tel_data_add_dict_uint(data, #name, stats.name)
 	ADD(transfers);
 	ADD(failed);

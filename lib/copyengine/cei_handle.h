@@ -10,6 +10,7 @@
  * on. The calls (ce_adapter.c) use these three, which do not know them.
  */
 
+#include "cei_debug.h"
 #include "cei_stream.h"
 
 struct ce_adapter {
@@ -72,26 +73,5 @@ cei_request(const struct ce_channel_request *request)
 {
 	return (struct ce_request *)(uintptr_t)request->opaque;
 }
-
-/* Calls of two threads at a time on one handle are named in a debug build. */
-#ifdef CE_DEBUG
-int cei_enter(struct ce_adapter *adapter, const char *call);
-void cei_leave(struct ce_adapter *adapter, int nested);
-#else
-static inline int
-cei_enter(struct ce_adapter *adapter, const char *call)
-{
-	RTE_SET_USED(adapter);
-	RTE_SET_USED(call);
-	return 0;
-}
-
-static inline void
-cei_leave(struct ce_adapter *adapter, int nested)
-{
-	RTE_SET_USED(adapter);
-	RTE_SET_USED(nested);
-}
-#endif
 
 #endif /* CEI_HANDLE_H */

@@ -17,8 +17,8 @@
 #include <rte_pmd_cbdma.h>
 #endif
 
-bool is_cbdma, is_step;
-int16_t devices[4];
+bool is_cbdma, is_step, with_telemetry;
+int16_t devices[5];
 const struct ce_adapter_conf by_engine = {.break_even = 1};
 
 static void __rte_noreturn
@@ -56,7 +56,8 @@ eal_begin(char *program, const char *memory)
 	 * are those of dma_skeleton's threads, which would slow down one worker.
 	 */
 	char lcores[32], prefix[32];
-	char *args[] = {program, "--lcores", lcores, "--no-pci", "--no-telemetry", "--file-prefix",
+	char *args[] = {program, "--lcores", lcores, "--no-pci",
+		(char *)(with_telemetry ? "--telemetry" : "--no-telemetry"), "--file-prefix",
 		prefix, "--iova-mode", (char *)(pa ? "pa" : "va"), (char *)(huge ? "--in-memory" :
 									 "--no-huge"),
 		"-m", (char *)(huge ? "64" : "256"), "--socket-limit", "160", NULL};

@@ -25,7 +25,10 @@
 /* The kind of device, as the first argument of a test names it: skeleton, cbdma, cbdma-step. */
 extern bool is_cbdma;
 extern bool is_step;
-extern int16_t devices[4]; /* four of the kind */
+extern int16_t devices[5]; /* five of the kind */
+
+/* To be set before test_begin(): EAL's telemetry socket is wanted. */
+extern bool with_telemetry;
 
 /*
  * Start EAL for "PROGRAM DEVICE MEMORY ...", MEMORY being nohuge, va or pa (the latter two in

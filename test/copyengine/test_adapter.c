@@ -135,7 +135,7 @@ routing(void **state)
 	uint8_t *memory = dma_alloc(64 * 1024);
 	struct ce_transfer ta[8] = {0}, tb[8] = {0};
 	struct ce_adapter_stats stats;
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 	unsigned int i, done = 0;
 
 	(void)state;
@@ -260,7 +260,7 @@ long_beside_short(void **state)
 	static struct ce_transfer t[400];
 	uint8_t *memory = dma_alloc(96 << 10);
 	struct ce_transfer wanted = {.length = 256 * 64};
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 	struct ce_sglist *lists[4];
 	struct iovec iov[256];
 	unsigned int i, j;

@@ -20,7 +20,7 @@ batch(void **state)
 	uint8_t *memory = dma_alloc(2 * BATCH * KB);
 	struct ce_transfer t[BATCH] = {0}, *list[BATCH], *finished[BATCH];
 	unsigned int i, n, got = 0;
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 
 	(void)state;
 	pattern_fill(memory, BATCH * KB, 1);

@@ -504,7 +504,7 @@ requests_together(void **state)
 	struct ce_channel_request *both[2] = {&r[0].request, &r[1].request};
 	struct ce_transfer t[8] = {0};
 	uint8_t *memory = dma_alloc(16 * KB);
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 	struct ce_adapter_stats stats;
 	unsigned int i, done = 0;
 	int64_t ret;
@@ -558,7 +558,7 @@ fence_elsewhere(void **state)
 	struct requester *r = requesters;
 	struct ce_transfer first = {.length = 16 * KB}, second = {.length = KB};
 	uint8_t *memory = dma_alloc(40 * KB);
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 	int64_t ret;
 
 	(void)state;

@@ -62,7 +62,7 @@ done(struct ce_cyclic *cyclic, uint64_t period, int status, void *arg)
 static void
 stop(struct ce_cyclic *cyclic)
 {
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 
 	while (ce_cyclic_stop(cyclic) == -EINPROGRESS && seconds() < limit)
 		run(adapter);
@@ -72,7 +72,7 @@ stop(struct ce_cyclic *cyclic)
 static void
 run_periods(struct log *log, uint64_t periods)
 {
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 
 	while (log->periods < periods && log->status == 0 && seconds() < limit)
 		run(adapter);
@@ -316,7 +316,7 @@ error(void **state)
 		.peer = peer->iova, .ahead = 4, .cb = done, .arg = &log};
 	struct ce_cyclic_stats stats;
 	struct ce_cyclic *cyclic;
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 
 	(void)state;
 	if (!is_cbdma)

@@ -163,7 +163,7 @@ controller(void **state)
 	struct ce_common_buffer *ring;
 	struct ce_cyclic_conf conf = {.period = 512, .ahead = 3, .cb = period, .request = &ra};
 	struct ce_cyclic *cyclic;
-	const double limit = seconds() + 20;
+	const double limit = seconds() + 60;
 
 	(void)state;
 	assert_non_null(ctl);
