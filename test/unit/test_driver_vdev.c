@@ -50,6 +50,8 @@ test_wrong_arguments(void **state __rte_unused)
 		{"inject=fail:at=x", "inject=fail:at=x", "at="},
 		{"inject=reset:at=1", "inject=reset:at=1", "at="},
 		{"step=2", "step=2", "0 or 1"},
+		{"iommu=1", "iommu=1", "on, or off"},
+		{"iommu=", "iommu=", "on, or off"},
 		{"step=1,silent=yes", "silent=yes", "0 or 1"},
 		{"step=1,speed=11", "speed=11", "no such argument"},
 		{"step=1,version=3.1,xfercap=99", "xfercap=99", "12"},
@@ -286,7 +288,7 @@ test_dma_map(void **state __rte_unused)
 	struct drv d;
 	int mapped;
 
-	drv_open(&d, NULL);
+	drv_open_args(&d, "step=1,iommu=on");
 	dev = find_device(d.name);
 	assert_non_null(dev);
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -346,7 +348,7 @@ test_dma_map_edge(void **state __rte_unused)
 	struct drv d;
 	uint8_t *mem;
 
-	drv_open(&d, NULL);
+	drv_open_args(&d, "step=1,iommu=on");
 	dev = find_device(d.name);
 	mem = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(mem, MAP_FAILED);
@@ -369,6 +371,120 @@ test_dma_map_edge(void **state __rte_unused)
 	drv_close(&d);
 	assert_int_equal(rte_extmem_unregister(mem, 8192), 0);
 	munmap(mem, 8192);
+}
+
+/* Shared virtual addressing */
+
+static enum rte_dma_status_code
+copy_status(struct drv *d, const void *src, void *dst, uint32_t len)
+{
+	enum rte_dma_status_code status;
+
+	assert_true(rte_dma_copy(d->id, 0, (uintptr_t)src, (uintptr_t)dst, len,
+			RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+	while (rte_dma_completed_status(d->id, 0, 1, NULL, &status) == 0)
+		drv_run(d);
+	return status;
+}
+
+/* All that the process has is reached: its stack, its constants to read, what it has just got. */
+static void
+test_shared_addresses(void **state __rte_unused)
+{
+	static const char constant[] = "what must not be written";
+	const size_t size = 64 << 20;
+	char on_stack[sizeof(constant)];
+	struct rte_device *dev;
+	char *mem, *heap;
+	struct drv d;
+	int step;
+
+	for (step = 0; step < 2; step++) {
+		drv_open_args(&d, step ? "step=1" : "idle=yield,iommu=off");
+		dev = find_device(d.name);
+		mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		heap = malloc(sizeof(constant));
+		assert_true(mem != MAP_FAILED && heap != NULL);
+		assert_int_equal(copy_status(&d, constant, on_stack, sizeof(constant)), 0);
+		assert_int_equal(copy_status(&d, on_stack, heap, sizeof(constant)), 0);
+		assert_int_equal(copy_status(&d, heap, mem + size - 4096 - 3, sizeof(constant)), 0);
+		assert_string_equal(mem + size - 4096 - 3, constant);
+		assert_int_equal(copy_status(&d, mem, (void *)(uintptr_t)constant, sizeof(constant)),
+			RTE_DMA_STATUS_INVALID_DST_ADDR);
+		assert_string_equal(on_stack, constant);
+
+		/* There is nothing to map, and what has an IOVA of its own cannot be. */
+		assert_int_equal(rte_extmem_register(mem, size, NULL, 0, 4096), 0);
+		assert_int_equal(rte_dev_dma_map(dev, mem, (uintptr_t)mem, size), 0);
+		assert_int_equal(rte_dev_dma_map(dev, mem, (uintptr_t)mem, size), 0);
+		assert_int_equal(rte_dev_dma_unmap(dev, mem, (uintptr_t)mem, size), 0);
+		assert_true(rte_dev_dma_map(dev, mem, 0x10000, size) < 0);
+		assert_int_equal(rte_errno, ENOTSUP);
+		assert_int_equal(rte_extmem_unregister(mem, size), 0);
+
+		/* Memory that was there: the guilty operation fails, and those behind it do not. */
+		assert_int_equal(munmap(mem + size - 4096, 4096), 0);
+		assert_int_equal(copy_status(&d, mem + size - 5000, on_stack, 1000),
+			RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		assert_int_equal(copy_status(&d, mem, mem + size - 5000, 1000),
+			RTE_DMA_STATUS_INVALID_DST_ADDR);
+		assert_int_equal(copy_status(&d, on_stack, mem, sizeof(on_stack)), 0);
+		/* Addresses that are none. */
+		assert_int_equal(copy_status(&d, NULL, mem, 64), RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		assert_int_equal(copy_status(&d, mem, (void *)UINT64_MAX, 64),
+			RTE_DMA_STATUS_INVALID_DST_ADDR);
+		assert_int_equal(copy_status(&d, (void *)((1ull << 47) - 10), mem, 64),
+			RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		assert_int_equal(copy_status(&d, (void *)(1ull << 63), mem, 64),
+			RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		free(heap);
+		munmap(mem, size - 4096);
+		drv_close(&d);
+	}
+}
+
+/* Memory that goes away, or becomes read-only, while the engine copies to it. */
+static void
+test_unmapped_at_work(void **state __rte_unused)
+{
+	const size_t size = 8 << 20, piece = 1 << 20;
+	unsigned int i, j, good = 0, failed = 0;
+	enum rte_dma_status_code status[8];
+	uint8_t *mem;
+	struct drv d;
+	uint16_t n;
+
+	drv_open_args(&d, "idle=yield");
+	for (i = 0; i < 200 || (i < 5000 && (good == 0 || failed == 0)); i++) {
+		mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		assert_true(mem != MAP_FAILED);
+		for (j = 0; j < 8; j++)
+			assert_true(rte_dma_copy(d.id, 0, (uintptr_t)drv_src,
+				(uintptr_t)mem + j * piece, piece, RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+		rte_delay_us_sleep(drv_random() % 2000);
+		if (i % 2 == 0)
+			assert_int_equal(munmap(mem, size), 0);
+		else
+			assert_int_equal(mprotect(mem, size, PROT_READ), 0);
+		for (n = 0; n < 8;)
+			n += rte_dma_completed_status(d.id, 0, 8 - n, NULL, status + n);
+		for (j = 0; j < 8; j++) {
+			good += status[j] == RTE_DMA_STATUS_SUCCESSFUL;
+			failed += status[j] == RTE_DMA_STATUS_INVALID_DST_ADDR;
+			/* One after the other, and the memory does not come back. */
+			if (j > 0 && status[j - 1] != RTE_DMA_STATUS_SUCCESSFUL)
+				assert_int_equal(status[j], RTE_DMA_STATUS_INVALID_DST_ADDR);
+			if (i % 2 == 1 && status[j] == RTE_DMA_STATUS_SUCCESSFUL)
+				assert_memory_equal(mem + j * piece, drv_src, piece);
+		}
+		if (i % 2 == 1)
+			munmap(mem, size);
+	}
+	assert_true(good > 0 && failed > 0);
+	assert_int_equal(good + failed, 8 * i);
+	drv_close(&d);
 }
 
 /* Telemetry */
@@ -474,6 +590,8 @@ main(void)
 		cmocka_unit_test(test_hotplug),
 		cmocka_unit_test(test_dma_map),
 		cmocka_unit_test(test_dma_map_edge),
+		cmocka_unit_test(test_shared_addresses),
+		cmocka_unit_test(test_unmapped_at_work),
 		cmocka_unit_test(test_telemetry),
 	};
 

@@ -22,10 +22,15 @@ RTE_LOG_REGISTER_DEFAULT(cbdma_logtype, NOTICE);
 static int
 cbdma_info_get(const struct rte_dma_dev *dmadev, struct rte_dma_info *info, uint32_t size)
 {
-	const struct cbdma_dev *dev = dmadev->data->dev_private;
+	struct cbdma_port *port;
+	const struct cbdma_dev *dev;
 
 	if (size < sizeof(*info))
 		return -EINVAL;
+	port = cbdma_port_hold(dmadev); /* dmadev's telemetry asks as well */
+	if (port == NULL)
+		return -ENODEV;
+	dev = port->dev;
 
 	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_HANDLES_ERRORS |
 			 RTE_DMA_CAPA_OPS_COPY | RTE_DMA_CAPA_OPS_COPY_SG;
@@ -33,6 +38,8 @@ cbdma_info_get(const struct rte_dma_dev *dmadev, struct rte_dma_info *info, uint
 		info->dev_capa |= RTE_DMA_CAPA_OPS_FILL;
 	if (dev->has_silent)
 		info->dev_capa |= RTE_DMA_CAPA_SILENT;
+	if (port->bus.sva)
+		info->dev_capa |= RTE_DMA_CAPA_SVA;
 #if CBDMA_HAS_ENQ_DEQ
 	info->dev_capa |= RTE_DMA_CAPA_OPS_ENQ_DEQ;
 #endif
@@ -40,6 +47,7 @@ cbdma_info_get(const struct rte_dma_dev *dmadev, struct rte_dma_info *info, uint
 	info->min_desc = CBDMA_MIN_DESC;
 	info->max_desc = CBDMA_MAX_DESC;
 	info->max_sges = CBDMA_MAX_SGES;
+	cbdma_port_put(port);
 	return 0;
 }
 

@@ -157,6 +157,7 @@ struct cbdma_bus {
 	/** After the dmadev has been released; may be NULL. */
 	void (*destroy)(void *opaque);
 	bool private_doorbell; /**< is mapped in the primary process only */
+	bool sva;	       /**< the device reaches all memory that this process has */
 	unsigned int stall_ms; /**< a short transfer takes less; 0: it may take any time */
 	void *opaque;
 };

@@ -63,6 +63,15 @@ parse_version(const char *value, uint8_t *version)
 	return 0;
 }
 
+static int
+parse_iommu(const char *value, bool *sva)
+{
+	*sva = strcmp(value, "off") == 0;
+	if (*sva)
+		return rte_eal_iova_mode() == RTE_IOVA_VA ? 0 : -EINVAL;
+	return strcmp(value, "on") == 0 ? 0 : -EINVAL;
+}
+
 /* @return NULL, or what the argument takes. */
 static const char *
 parse_arg(const char *key, const char *value, struct vdev_args *args)
@@ -95,6 +104,9 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 		if (parse_number(value, 0, 1, &number) != 0)
 			return "0 or 1";
 		args->model.step = number;
+	} else if (strcmp(key, "iommu") == 0) {
+		if (parse_iommu(value, &args->model.sva) != 0)
+			return "on, or off where IOVAs are addresses (--iova-mode=va)";
 	} else if (strcmp(key, CBDMA_ARG_SILENT) == 0) {
 		if (parse_number(value, 0, 1, &number) != 0)
 			return "0 or 1";
@@ -107,7 +119,7 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 		return args->socket == NULL ? "more memory than there is" : NULL;
 	} else {
 		return "nothing: there is no such argument. There are cpu, version, xfercap, channels,"
-		       " idle, inject, step, silent and socket";
+		       " idle, inject, step, iommu, silent and socket";
 	}
 	args->has_model = true;
 	return NULL;
@@ -186,8 +198,8 @@ static int
 cbdma_vdev_probe(struct rte_vdev_device *device)
 {
 	const char *name = rte_vdev_device_name(device);
-	struct vdev_args args = {.model = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP},
-		.has_silent = true};
+	struct vdev_args args = {.model = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP,
+		.sva = rte_eal_iova_mode() == RTE_IOVA_VA}, .has_silent = true};
 	uint16_t *doorbell = NULL;
 	struct cbdma_bus bus;
 	int ret;
@@ -226,4 +238,4 @@ static struct rte_vdev_driver cbdma_vdev_driver = {
 RTE_PMD_REGISTER_VDEV(dma_cbdma, cbdma_vdev_driver);
 RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma,
 	"cpu=<cpu> version=3.<0-4> xfercap=<12-31> channels=<1-4> idle=spin|yield|sleep "
-	"inject=<fault> step=0|1 silent=0|1 socket=<path>");
+	"inject=<fault> step=0|1 iommu=on|off silent=0|1 socket=<path>");
