@@ -65,6 +65,9 @@ hand_on(struct taken *t, siginfo_t *info, void *context)
 	} else if (to->sa_handler != SIG_IGN) {
 		to->sa_handler(t->sig);
 	}
+	/* Behind the calls, so that the frame is there until they return; they need not. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	handing_on.info = NULL;
 }
 
 /* Nothing is put in the place of the memory: that would take mappings and memory for as long as
