@@ -52,7 +52,9 @@ test_wrong_arguments(void **state __rte_unused)
 		{"step=2", "step=2", "0 or 1"},
 		{"iommu=1", "iommu=1", "on, or off"},
 		{"iommu=", "iommu=", "on, or off"},
-		{"step=1,silent=yes", "silent=yes", "0 or 1"},
+		{"step=1,silent=yes", "silent=yes", "silent=0|1"},
+		{"step=1,errors=ignore", "errors=ignore", "errors=report|count"},
+		{"errors=", "errors=", "errors=report|count"},
 		{"step=1,speed=11", "speed=11", "no such argument"},
 		{"step=1,version=3.1,xfercap=99", "xfercap=99", "12"},
 	};
@@ -76,7 +78,7 @@ test_right_arguments(void **state __rte_unused)
 {
 	static const char *const right[] = {"step=1", "step=1,version=3.0,xfercap=12,channels=4,silent=0",
 		"step=1,idle=spin,inject=none", "step=1,xfercap=31,version=3.4,channels=1",
-		"idle=yield", "idle=sleep", "step=0"};
+		"idle=yield", "idle=sleep", "step=0", "iommu=off,errors=report"};
 	struct drv_op ops[BURST];
 	struct rte_dma_info info;
 	unsigned int i;
@@ -387,6 +389,103 @@ copy_status(struct drv *d, const void *src, void *dst, uint32_t len)
 	return status;
 }
 
+/* errors=count: an application that never asks for a status goes on, at each kind of failure. */
+static void
+test_errors_counted(void **state __rte_unused)
+{
+	struct drv_op ops[BURST];
+	struct rte_dma_stats stats;
+	struct rte_dma_info info;
+	unsigned int i, round;
+	bool has_error = false;
+	uint16_t last, n;
+	struct drv d;
+	char *log;
+
+	drv_open_args(&d, "step=1,errors=count");
+	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
+	assert_false(info.dev_capa & RTE_DMA_CAPA_HANDLES_ERRORS);
+	drv_log_begin();
+	for (round = 0; round < 1u << 6; round++) {
+		memset(drv_dst, DRV_GUARD, BURST * DRV_STRIDE);
+		drv_copies(ops, BURST, 1000);
+		for (i = 0; i < 6; i++)
+			ops[i * 3].bad_src = round >> i & 1;
+		for (i = 0; i < BURST; i++)
+			assert_true(drv_enqueue(&d, i, &ops[i]) >= 0);
+		assert_int_equal(rte_dma_submit(d.id, 0), 0);
+		for (n = 0; n < BURST;) {
+			drv_run(&d);
+			n += rte_dma_completed(d.id, 0, 1 + drv_random() % BURST, &last, &has_error);
+			assert_int_equal(last, (uint16_t)(round * BURST + n - 1));
+			assert_true(n <= BURST);
+		}
+		assert_false(has_error);
+		for (i = 0; i < BURST; i++) {
+			if (ops[i].bad_src)
+				assert_int_equal(drv_dst[i * DRV_STRIDE], DRV_GUARD);
+			else
+				assert_memory_equal(drv_dst + i * DRV_STRIDE,
+					drv_src + i * DRV_STRIDE, 1000);
+		}
+	}
+	log = drv_log_end();
+	assert_non_null(strstr(log, "operation 16 failed, status"));
+	assert_null(strstr(strstr(log, "failed, status") + 1, "failed, status")); /* once */
+	free(log);
+	stats = drv_stats(&d);
+	assert_int_equal(stats.completed, BURST << 6);
+	assert_int_equal(stats.errors, 6 << 5);
+
+	/* Who asks all the same is told. */
+	drv_copies(ops, BURST, 64);
+	ops[7].bad_dst = true;
+	ops[7].status = RTE_DMA_STATUS_INVALID_DST_ADDR;
+	drv_burst(&d, ops, BURST, DRV_POLL_STATUS, 0, true);
+
+	/* A channel that is lost: all that it had, at once. */
+	for (i = 0; i < BURST; i++)
+		assert_true(drv_enqueue(&d, i, &ops[0]) >= 0);
+	drv_inject(&d, "vanish:at=5");
+	assert_int_equal(rte_dma_submit(d.id, 0), 0);
+	drv_run(&d);
+	for (n = 0; n < BURST;)
+		n += rte_dma_completed(d.id, 0, BURST, &last, &has_error);
+	assert_int_equal(n, BURST);
+	assert_false(has_error);
+	assert_true(drv_enqueue(&d, 0, &ops[0]) < 0);
+	drv_close(&d);
+}
+
+/* errors=report, and an application that never asks: it is told how not to be stopped. */
+static void
+test_errors_unasked(void **state __rte_unused)
+{
+	struct drv_op op = {.kind = DRV_COPY, .len = 64, .bad_src = true,
+		.status = RTE_DMA_STATUS_INVALID_SRC_ADDR};
+	bool has_error = false;
+	unsigned int i, round;
+	struct drv d;
+	char *log;
+
+	drv_open_args(&d, "step=1");
+	for (round = 0; round < 2; round++) {
+		assert_true(drv_enqueue(&d, 0, &op) >= 0);
+		assert_int_equal(rte_dma_submit(d.id, 0), 0);
+		drv_run(&d);
+		drv_log_begin();
+		for (i = 0; i < 250000; i++)
+			assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, &has_error), 0);
+		assert_true(has_error);
+		log = drv_log_end();
+		assert_non_null(strstr(log, "errors=count"));
+		assert_null(strstr(strstr(log, "errors=count") + 1, "errors=count"));
+		free(log);
+		drv_drain(&d, &op, 1, round, DRV_POLL_STATUS, 0, true);
+	}
+	drv_close(&d);
+}
+
 /* All that the process has is reached: its stack, its constants to read, what it has just got. */
 static void
 test_shared_addresses(void **state __rte_unused)
@@ -590,6 +689,8 @@ main(void)
 		cmocka_unit_test(test_hotplug),
 		cmocka_unit_test(test_dma_map),
 		cmocka_unit_test(test_dma_map_edge),
+		cmocka_unit_test(test_errors_counted),
+		cmocka_unit_test(test_errors_unasked),
 		cmocka_unit_test(test_shared_addresses),
 		cmocka_unit_test(test_unmapped_at_work),
 		cmocka_unit_test(test_telemetry),
