@@ -66,17 +66,17 @@ start_dma(void)
 /*
  * Memory of the guest, for a device that does not share the process's addresses: lib/vhost maps it for
  * devices behind vfio-pci by itself, for others nobody does. Where IOVAs are physical addresses, each
- * page has one of its own.
+ * page has one of its own; pages that lie side by side are mapped as one.
  */
 static int
 map_region(const struct rte_vhost_mem_region *region, bool map)
 {
-	const uint64_t step = rte_eal_iova_mode() == RTE_IOVA_VA ? region->size : PAGE;
 	uint8_t *start = (uint8_t *)(uintptr_t)region->host_user_addr;
 	struct rte_dma_info info;
 	struct rte_dev_iterator it;
 	struct rte_device *dev;
-	uint64_t done;
+	uint64_t done, size;
+	rte_iova_t iova;
 	int ret = 0;
 
 	rte_dma_info_get(backend.dma_id, &info);
@@ -85,11 +85,13 @@ map_region(const struct rte_vhost_mem_region *region, bool map)
 	RTE_DEV_FOREACH(dev, "bus=vdev", &it)
 		if (strcmp(rte_dev_name(dev), info.dev_name) == 0)
 			break;
-	for (done = 0; dev != NULL && ret == 0 && done < region->size; done += step) {
-		const rte_iova_t iova = rte_mem_virt2iova(start + done);
-
-		ret = map ? rte_dev_dma_map(dev, start + done, iova, step) :
-			    rte_dev_dma_unmap(dev, start + done, iova, step);
+	for (done = 0; dev != NULL && ret == 0 && done < region->size; done += size) {
+		iova = rte_mem_virt2iova(start + done);
+		for (size = PAGE; done + size < region->size; size += PAGE)
+			if (rte_mem_virt2iova(start + done + size) != iova + size)
+				break;
+		ret = map ? rte_dev_dma_map(dev, start + done, iova, size) :
+			    rte_dev_dma_unmap(dev, start + done, iova, size);
 	}
 	if (!map)
 		rte_extmem_unregister(start, region->size);
