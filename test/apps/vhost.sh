@@ -64,11 +64,11 @@ guest()
 	local arguments=$1 room=$2
 	shift 2
 
-	[ $# -gt 0 ] || set -- --in-memory --single-file-segments -m 128
+	[ $# -gt 0 ] || set -- --in-memory --single-file-segments -m 192
 	nice -n -15 dpdk-testpmd --lcores "0@(0,1),1@(0,1)" --no-pci --no-telemetry \
 		--file-prefix=guest "$@" "--vdev=net_virtio_user0,path=$SOCKET,queue_size=2048,$arguments" \
 		-- --auto-start --disable-link-check --stats-period 60 --forward-mode=io --max-pkt-len=9018 --enable-scatter \
-		--tx-offloads=0x8000 "--mbuf-size=$room" --total-num-mbufs=6000 --rxd=2048 --txd=2048 \
+		--tx-offloads=0x8000 "--mbuf-size=$room" --total-num-mbufs=12000 --rxd=2048 --txd=2048 \
 		</dev/null >"$RUN_DIR/guest" 2>&1 &
 	GUEST=$!
 }
@@ -117,7 +117,7 @@ fi
 through "IOMMU" dma_cbdma0,iommu=on "$MERGEABLE" 2176 -n 50000
 through "physical addresses" dma_cbdma0,pa "$MERGEABLE" 2176 -n 20000
 backend dma_cbdma0,pa -n 20000
-guest "$MERGEABLE" 2176 --no-huge -m 128
+guest "$MERGEABLE" 2176 --no-huge -m 192
 ends_well "physical addresses, 4 KB pages"
 
 # An operation that fails; a channel that is lost, after which the CPU goes on.
