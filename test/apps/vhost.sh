@@ -44,6 +44,7 @@ backend()
 	local device=$1 mode=va
 	shift
 
+	: >"$RUN_DIR/backend" # it still says that the one before listens
 	case $device in *,pa) mode=pa device=${device%,pa} ;; esac
 	nice -n -15 "$TRAFFIC" --lcores "0@(0,1)" --in-memory --single-file-segments --no-pci --no-telemetry \
 		--iova-mode=$mode -m 192 -d "$PLUGIN" ${device:+"--vdev=$device"} -- "$@" "$SOCKET" \
