@@ -237,7 +237,7 @@ export -f build sanitized_build installs setup_says_what_is_missing lists_pci_id
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh package.sh test.sh .ci/run \
 	app/dma-shell/dma-shell.bash drivers/*.sh \
-	test/*.sh test/bench/*.sh test/shell/*.sh test/vfio_user/*.sh test/guest/init
+	test/*.sh test/apps/*.sh test/bench/*.sh test/shell/*.sh test/vfio_user/*.sh test/guest/init
 check "scripts: hugepages are given back" test/hugepages.sh
 check "doc: Sphinx" sphinx-build -q -W doc build/doc
 check "doc: Doxygen" doxygen doc/Doxyfile
@@ -275,6 +275,7 @@ check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
 check "dmadev_autotest: dma_ioat natively" dma_ioat_natively
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
 check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
+check "application: vhost" test/apps/vhost.sh build/gcc
 check "packages: build, lintian" ./package.sh build/packages
 check "packages: a fresh Debian ${VERSION_CODENAME}" test/packages.sh "$VERSION_CODENAME" \
 	build/packages

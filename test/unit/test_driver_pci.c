@@ -63,11 +63,11 @@ fake_process_type(void)
 
 static int
 fake_create(const char *name, struct rte_device *device, const struct cbdma_bus *bus,
-		__rte_atomic uint16_t *doorbell, bool has_silent)
+		__rte_atomic uint16_t *doorbell, const struct cbdma_args *args)
 {
 	(void)device, (void)bus, (void)doorbell;
 	assert_string_equal(name, "0000:00:04.0");
-	assert_true(has_silent);
+	assert_false(args->no_silent);
 	fake.created++;
 	fake.control_when_created = fake.control;
 	return 0;

@@ -432,5 +432,6 @@ main(int argc, char **argv)
 	}
 	for (i = 0; i < 2; i++)
 		raw_stop(&party[i].rig);
+	dm_guard_disable();
 	return 0;
 }
