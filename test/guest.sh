@@ -98,8 +98,8 @@ need_dmatest()
 }
 
 # The kernel's self-tests of vfio, from Linux 6.18 on, have a driver for CBDMA of their own. Without
-# iommufd, which Debian's kernel does not have, their main() needs another default. An emulated guest may
-# take its time, of which pinning 1 GB would take a third of a minute for each test.
+# iommufd, which Debian's kernel does not have, their main() needs another default; an emulated guest may
+# take its time; and 1 GB to be pinned is more than it has.
 need_vfio_test()
 {
 	local dir=$RUN_DIR/vfio-test tests source version
