@@ -510,6 +510,21 @@ check_word(void *opaque, unsigned int channel)
 	rig->count++;
 }
 
+/* Channels with a vector each do not wait for the master enable, which is for the handler that they
+ * share otherwise.
+ */
+static void
+test_interrupt_vectors(void **state)
+{
+	struct rig *rig = *state;
+
+	write_general(rig, CBDMA_INTRCTRL, 1, CBDMA_INTRCTRL_MSIX_VECTOR_CONTROL);
+	start_interrupting(rig, 1);
+	rig_run(rig, 1);
+	assert_int_equal(interrupts[0], 0);
+	assert_int_equal(interrupts[1], 1);
+}
+
 static void
 test_interrupt_after_word(void **state)
 {
@@ -593,6 +608,7 @@ main(void)
 		RIG_TEST(test_command_unmapped),
 		RIG_TEST(test_interrupt),
 		RIG_TEST(test_interrupt_master),
+		RIG_TEST(test_interrupt_vectors),
 		cmocka_unit_test(test_interrupt_after_word),
 		RIG_TEST(test_error_interrupt),
 		cmocka_unit_test(test_interrupt_nobody),
