@@ -425,6 +425,8 @@ held_by_cyclic(void **state)
 static void
 cyclic_neighbour(void **state)
 {
+	/* As few as the two requests need. */
+	const struct ce_adapter_conf few = {.map_registers = 4};
 	struct requester *a = &requesters[0], *b = &requesters[1];
 	struct ce_common_buffer *ring;
 	struct ce_cyclic_conf conf = {.period = 512, .ahead = 7, .request = &a->request};
@@ -436,7 +438,11 @@ cyclic_neighbour(void **state)
 	begin(1, NULL);
 	/* One handle: b keeps map registers on the channel that a then gets. */
 	adapter_put(b->adapter);
+	adapter_put(a->adapter);
+	a->adapter = ce_controller_adapter_get(controller, &few);
+	assert_non_null(a->adapter);
 	b->adapter = a->adapter;
+	b->request.map_registers = 2;
 	b->action = CE_CHANNEL_RELEASE_KEEP;
 	a->request.map_registers = 2;
 	ring = ce_common_buffer_alloc(a->adapter, 8 * KB);
