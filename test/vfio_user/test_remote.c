@@ -252,8 +252,8 @@ test_silence(void **state)
 	start_client(NULL);
 	for (i = 0; i < sizeof(silences) / sizeof(silences[0]); i++) {
 		a.answer = silences[i];
-		ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
 		asked = vfiou_now_ms();
+		ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
 		while (answerer_get(&a, BAR0, CH0 + CBDMA_CHANERR, 4) == 0) {
 			served++;
 			usleep(1000);
@@ -261,7 +261,7 @@ test_silence(void **state)
 		assert_true(vfiou_now_ms() - asked >= VFIOU_ANSWER_MS / 2);
 		assert_int_equal(answer_all(), CBDMA_CHANERR_RDERR);
 	}
-	assert_true(served > 10);
+	assert_true(served > 2);
 	a.answer = ANSWER_RIGHT;
 	raw_send_header(a.fd, late, data, sizeof(data), NULL, 0);
 	fill_source(at(REMOTE + SOURCE), 64, 5);
