@@ -10,7 +10,7 @@
 
 #include "test_driver.h"
 
-#define CAPACITY DRV_MIN_CAPACITY
+#define CAPACITY DRV_CAPACITY
 
 static int
 copy(struct drv *d, uint32_t src, uint32_t dst, uint32_t len, uint64_t flags)
