@@ -157,20 +157,20 @@ assert not missing, f"missing: {missing}"' <"$info"
 debian13_build()
 {
 	rm -rf "$TOP/build/debian13-$1"
-	"$TOP/test/debian13.sh" env CC="$1" meson setup "build/debian13-$1" \
+	"$TOP/test/debian.sh" trixie env CC="$1" meson setup "build/debian13-$1" \
 		-Dwerror=true -Ddriver_sdk=/copyengine/build/driver-sdk-debian13
-	"$TOP/test/debian13.sh" ninja -C "build/debian13-$1"
+	"$TOP/test/debian.sh" trixie ninja -C "build/debian13-$1"
 }
 
 debian13_tests()
 {
-	"$TOP/test/debian13.sh" meson test -C build/debian13-gcc --print-errorlogs --no-rebuild \
+	"$TOP/test/debian.sh" trixie meson test -C build/debian13-gcc --print-errorlogs --no-rebuild \
 		--suite unit --suite driver --suite examples
 }
 
 debian13_packages()
 {
-	"$TOP/test/debian13.sh" env DRIVER_SDK=/copyengine/build/driver-sdk-debian13 \
+	"$TOP/test/debian.sh" trixie env DRIVER_SDK=/copyengine/build/driver-sdk-debian13 \
 		./package.sh build/packages-debian13
 }
 
@@ -256,13 +256,13 @@ check "dpdk-test: dmadev_autotest, device in another process" test/autotest.sh b
 check "Debian 13: build with gcc" debian13_build gcc
 check "Debian 13: build with clang" debian13_build clang
 check "Debian 13: unit tests, examples" debian13_tests
-check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
+check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian.sh trixie \
 	test/autotest.sh build/debian13
 check "dpdk-test: dmadev_autotest, Debian 13's DPDK, device in another process" \
-	test/debian13.sh test/autotest.sh build/debian13 socket
-check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
-check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
-	test/perf.sh 1 config/dma-perf/sg.ini
+	test/debian.sh trixie test/autotest.sh build/debian13 socket
+check "dpdk-test-dma-perf: copy" test/debian.sh trixie test/perf.sh build/debian13 1 config/dma-perf/compare.ini
+check "dpdk-test-dma-perf: scatter/gather" test/debian.sh trixie \
+	test/perf.sh build/debian13 1 config/dma-perf/sg.ini
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
 check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
 check "packages: build, lintian" ./package.sh build/packages

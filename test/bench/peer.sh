@@ -18,8 +18,8 @@ if [ $# -gt 1 ] || [[ ! ${1-3} =~ ^([1-9][0-9]*|instructions)$ ]]; then
 	exit
 fi
 need_root "making up a PCI device"
-[ "$TOP" = /copyengine ] || exec "$TOP/test/debian13.sh" test/bench/peer.sh "$@"
-# The mounts below are for this script and what it runs; debian13.sh has made mounts private.
+[ "$TOP" = /copyengine ] || exec "$TOP/test/debian.sh" trixie test/bench/peer.sh "$@"
+# The mounts below are for this script and what it runs; debian.sh has made mounts private.
 [ -n "${PEER_NAMESPACE-}" ] || PEER_NAMESPACE=1 exec unshare --mount --propagation unchanged "$0" "$@"
 
 BUILD=$TOP/build/debian13
@@ -77,5 +77,5 @@ fi
 sed "s|@PEER@|$RUN_DIR/libpeer_device.so|; s|@PLUGIN@|$PLUGIN|" \
 	"$TOP/config/dma-perf/peer.ini" >"$RUN_DIR/peer.ini"
 
-"$TOP/test/perf.sh" "${1-3}" "$RUN_DIR/peer.ini" |
+"$TOP/test/perf.sh" "$BUILD" "${1-3}" "$RUN_DIR/peer.ini" |
 	sed "s/^RESULT,$ADDRESS/RESULT,dma_ioat/; s/ $ADDRESS/ dma_ioat    /; s/^error: $ADDRESS/error: dma_ioat/"
