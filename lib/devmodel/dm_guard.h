@@ -15,7 +15,12 @@
 
 #include <setjmp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct dm_guard {
 	sigjmp_buf env;
@@ -46,7 +51,11 @@ static inline void
 dm_guard_clear(void)
 {
 	if (dm_guard_enabled)
-		dm_guard_arm((void *)0);
+		dm_guard_arm(NULL);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DM_GUARD_H */
