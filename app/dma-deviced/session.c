@@ -88,5 +88,6 @@ session_main(struct function *function, const struct options *options, int fd)
 	if (ret != 0)
 		function_logf(function, "cannot serve the client: %s", strerror(-ret));
 	dm_device_destroy(dev);
+	dm_guard_disable();
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -151,10 +151,7 @@ cbdma_write_completion(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint
 	if (va == NULL || len < sizeof(word))
 		return false;
 	/* What it announces was written before it: data, and the state that a register read shows. */
-	if (dm_guard_enabled)
-		return store_guarded((uint64_t *)va, word);
-	__atomic_store_n((uint64_t *)va, word, __ATOMIC_RELEASE);
-	return true;
+	return store_guarded((uint64_t *)va, word);
 }
 
 /* All errors of the model are affiliated to a channel: they stop it whatever ANY_ERR_ABORT_EN says,

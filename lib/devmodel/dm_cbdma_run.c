@@ -434,18 +434,16 @@ run_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 		dm_copier_run(&cb->copier, b->op, b->ops, b->bytes);
 }
 
-/* The same, with memory that may be gone. @return 0; or the address that nothing is at. */
-static uintptr_t __attribute__((noinline))
+/* The same, with memory that may not be there. @return whether it was; if not, guard says where. */
+static bool __attribute__((noinline))
 try_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
-		unsigned int known, bool fetch_only)
+		unsigned int known, bool fetch_only, struct dm_guard *guard)
 {
-	struct dm_guard guard;
-
-	if (dm_guard_set(&guard))
-		return guard.address;
+	if (dm_guard_set(guard))
+		return false;
 	run_batch(cb, ch, b, want, known, fetch_only);
 	dm_guard_clear();
-	return 0;
+	return true;
 }
 
 static bool
@@ -455,14 +453,17 @@ holds(const uint8_t *start, uint64_t len, uintptr_t address)
 }
 
 /* Descriptors of a batch that have been copied when there was nothing at an address: those before
- * the first that goes there; when they are run last to first, those before the fence before it.
+ * the first that goes there; when they are run last to first, those before the fence before it. An
+ * address without memory is an error of the address, as if the IOMMU had said so.
  */
 static unsigned int
-count_copied(const struct dm_cbdma *cb, const struct batch *b, uintptr_t gone, uint32_t *chanerr)
+count_copied(const struct dm_cbdma *cb, const struct batch *b, const struct dm_guard *guard,
+		uint32_t *chanerr)
 {
+	const uintptr_t gone = guard->address;
 	unsigned int op, desc = 0, copied = 0;
 
-	*chanerr = CBDMA_CHANERR_RDERR;
+	*chanerr = guard->unmapped ? CBDMA_CHANERR_XSADDERR : CBDMA_CHANERR_RDERR;
 	for (op = 0; op < b->ops; op++, desc++) {
 		const struct dm_op *o = &b->op[op];
 
@@ -471,7 +472,7 @@ count_copied(const struct dm_cbdma *cb, const struct batch *b, uintptr_t gone, u
 		if (!cb->config.reorder || (b->fences & (1u << op)) != 0)
 			copied = desc;
 		if (holds(o->dst, o->len, gone))
-			*chanerr = CBDMA_CHANERR_WDERR;
+			*chanerr = guard->unmapped ? CBDMA_CHANERR_XDADDERR : CBDMA_CHANERR_WDERR;
 		if (holds(o->dst, o->len, gone) || (!o->fill && holds(o->src, o->len, gone)))
 			return copied;
 	}
@@ -486,13 +487,13 @@ count_copied(const struct dm_cbdma *cb, const struct batch *b, uintptr_t gone, u
  */
 static void
 cut_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
-		bool started, uint64_t cdar, uintptr_t gone)
+		bool started, uint64_t cdar, struct dm_guard *guard)
 {
 	uint32_t chanerr = started ? CBDMA_CHANERR_NDADDERR : CBDMA_CHANERR_CHADDERR;
 	unsigned int copied = 0;
 
 	if (b->copying)
-		copied = count_copied(cb, b, gone, &chanerr);
+		copied = count_copied(cb, b, guard, &chanerr);
 	if (want == 1 && b->copying) {
 		started = true;
 		cdar = b->last;
@@ -502,7 +503,7 @@ cut_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 	b->descs = 0;
 	b->bytes = 0;
 	b->chanerr = want == 1 ? chanerr : 0;
-	if (copied > 0 && try_batch(cb, ch, b, copied, copied, true) != 0)
+	if (copied > 0 && !try_batch(cb, ch, b, copied, copied, true, guard))
 		b->descs = 0;
 	/* Stores past the caches of the copies that were cut short come before a completion that
 	 * tells of them. A fence that TSan knows.
@@ -515,13 +516,13 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 {
 	unsigned int done = 0, limit = BATCH;
 	uint64_t bytes = 0;
+	struct dm_guard guard;
 	struct batch b;
 
 	while (done < max && bytes < DM_BURST_BYTES && ch->runnable) {
 		const bool started = ch->started;
 		const uint64_t cdar = ch->cdar;
 		unsigned int known = cbdma_known(ch), want;
-		uintptr_t gone = 0;
 
 		if (known == 0) {
 			__atomic_store_n(&ch->seen, cbdma_dmacount(ch), __ATOMIC_RELAXED);
@@ -536,12 +537,8 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 		}
 		want = known < max - done ? known : max - done;
 		want = limit_to_fault(ch, want < limit ? want : limit);
-		if (dm_guard_enabled)
-			gone = try_batch(cb, ch, &b, want, known, false);
-		else
-			run_batch(cb, ch, &b, want, known, false);
-		if (__builtin_expect(gone != 0, 0)) {
-			cut_batch(cb, ch, &b, want, started, cdar, gone);
+		if (__builtin_expect(!try_batch(cb, ch, &b, want, known, false, &guard), 0)) {
+			cut_batch(cb, ch, &b, want, started, cdar, &guard);
 			limit = 1;
 		} else if (b.unfinished) {
 			/* It is fetched again, as the next of the last. */

@@ -97,6 +97,25 @@ dm_device_map(struct dm_device *dev, uint64_t iova, uint64_t size, void *va, uin
 	return ret;
 }
 
+/* Below, the kernel maps nothing for those who are not privileged. */
+#define PROCESS_START 0x10000ull
+
+/* Above, addresses are the kernel's, or none: an access to one that is none has no address when it
+ * is caught.
+ */
+#ifdef __aarch64__
+#define PROCESS_END (1ull << 48)
+#else
+#define PROCESS_END (1ull << 47)
+#endif
+
+int
+dm_device_map_process(struct dm_device *dev)
+{
+	return dm_device_map(dev, PROCESS_START, PROCESS_END - PROCESS_START,
+		(void *)(uintptr_t)PROCESS_START, DM_READ | DM_WRITE);
+}
+
 int
 dm_device_unmap(struct dm_device *dev, uint64_t iova, uint64_t size)
 {

@@ -40,6 +40,15 @@ void dm_device_reset(struct dm_device *dev);
 /** See dm_iommu_map(). */
 int dm_device_map(struct dm_device *dev, uint64_t iova, uint64_t size, void *va, uint32_t perm);
 
+/**
+ * Shared virtual addressing: IOVAs are addresses of this process, and the device reaches whatever it
+ * has. Needs dm_guard_enable() (dm_guard.h) while the device runs, by which an access to what is not
+ * there, or must not be written, is an error of the address.
+ *
+ * @return 0; -EEXIST: something is mapped already; -ENOMEM.
+ */
+int dm_device_map_process(struct dm_device *dev);
+
 /** See dm_iommu_unmap(). */
 int dm_device_unmap(struct dm_device *dev, uint64_t iova, uint64_t size);
 

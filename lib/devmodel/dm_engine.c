@@ -272,7 +272,7 @@ engine_main(void *arg)
 	return NULL;
 }
 
-/* Start the thread, with all signals blocked: they are the application's. All but the one that an
+/* Start the thread, with all signals blocked: they are the application's. All but those that an
  * access to memory gives rise to, which can only be handled where it happens.
  *
  * @return an errno, negative.
@@ -299,6 +299,7 @@ engine_start(struct dm_engine *engine)
 	if (ret == 0) {
 		sigfillset(&all);
 		sigdelset(&all, SIGBUS);
+		sigdelset(&all, SIGSEGV);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
 		ret = pthread_create(&engine->thread, &attr, engine_main, engine);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);

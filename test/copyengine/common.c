@@ -86,7 +86,9 @@ test_begin(int argc, char **argv)
 	eal_begin(argv[0], argc > 2 ? argv[2] : "nohuge");
 	for (i = 0; i < RTE_DIM(devices); i++) {
 		snprintf(name, sizeof(name), "dma_%s%u", is_cbdma ? "cbdma" : "skeleton", i);
-		if (rte_vdev_init(name, is_step ? "step=1" : "") < 0) {
+		/* Behind an IOMMU, so that memory has to be bounced; dma_skeleton reaches all. */
+		if (rte_vdev_init(name, is_step ? "step=1,iommu=on" :
+				is_cbdma ? "iommu=on" : "") < 0) {
 			if (!is_cbdma)
 				cannot_run("DPDK's driver dma_skeleton is not installed");
 			fprintf(stderr, "%s: %s\n", name, rte_strerror(rte_errno));

@@ -6,6 +6,7 @@
  * those before it done and those behind it not.
  */
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -18,6 +19,9 @@
 
 /* Where a page is taken away. */
 #define GONE (512u << 10)
+
+/* Two pages that the process takes away from itself: no memory, and no access. */
+#define OWN (3u << 20)
 
 static struct rig rig;
 
@@ -44,9 +48,16 @@ begin(bool reorder)
 {
 	const struct dm_cbdma_config config = {.reorder = reorder};
 
-	dm_guard_enable(); /* anew: cmocka takes SIGBUS before each test */
+	dm_guard_enable();
 	rig_create(&rig, &config);
 	rig_copies(&rig, 0, RIG_RING_SIZE);
+}
+
+static void
+end(void)
+{
+	rig_destroy(&rig);
+	dm_guard_disable();
 }
 
 /* Run 100 of which one fails: where it stops, and that it goes on behind it. */
@@ -100,7 +111,7 @@ test_data(void **state)
 			check(fail, src ? CBDMA_CHANERR_RDERR : CBDMA_CHANERR_WDERR,
 				reorder || way >= 8);
 			give_back(rig.mem + (src ? RIG_SRC : RIG_DST) + GONE);
-			rig_destroy(&rig);
+			end();
 		}
 	}
 }
@@ -121,7 +132,7 @@ test_descriptors(void **state)
 	assert_int_equal(dm_device_run(rig.dev, 1), 0);
 	assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_CHADDERR);
 	give_back(page);
-	rig_destroy(&rig);
+	end();
 }
 
 /* The completion word: the descriptors are done, which only CHANSTS can tell. */
@@ -144,7 +155,7 @@ test_completion(void **state)
 	assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4),
 		CBDMA_CHANERR_CCMDERR | CBDMA_CHANERR_CMPADDERR);
 	give_back(rig.mem + RIG_WORD);
-	rig_destroy(&rig);
+	end();
 }
 
 /* A driver that cuts the chain off goes on when the memory is back. */
@@ -160,27 +171,247 @@ test_recovery(void **state)
 	rig_start_at(&rig, 5);
 	rig_run(&rig, 95);
 	assert_true(rig_copied(&rig, 99));
+	end();
+}
+
+/* Addresses, as they are with shared virtual addressing */
+
+static void
+test_map_process(void **state)
+{
+	(void)state;
+	rig_create(&rig, &(struct dm_cbdma_config){0});
+	assert_int_equal(dm_device_map_process(rig.dev), -EEXIST);
+	dm_device_unmap_all(rig.dev);
+	assert_int_equal(dm_device_map_process(rig.dev), 0);
+	assert_int_equal(dm_device_map_process(rig.dev), -EEXIST);
 	rig_destroy(&rig);
 }
 
-/* An access of the process's own is none of the guard's business. */
+/* One of 100 copies goes to, or comes from, an address that has no memory or must not be written. */
 static void
-test_not_guarded(void **state)
+test_addresses(void **state)
+{
+	unsigned int i, way;
+	uint8_t *memory;
+
+	(void)state;
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		for (way = 0; way < 8; way++) {
+			const bool src = way & 1, reorder = way & 2, read_only = (way & 4) && !src;
+			const unsigned int fail = places[i];
+
+			begin(reorder);
+			memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			assert_true(memory != MAP_FAILED);
+			assert_int_equal(dm_device_map(rig.dev, (uintptr_t)memory, 2 * PAGE, memory,
+				DM_READ | DM_WRITE), 0);
+			/* Across the edge of what is there. */
+			rig_copy(&rig, fail, GONE, GONE, 256);
+			if (src)
+				rig.ring[fail].src = (uintptr_t)memory + PAGE - 100;
+			else
+				rig.ring[fail].dst = (uintptr_t)memory + PAGE - 100;
+			if (read_only)
+				assert_int_equal(mprotect(memory + PAGE, PAGE, PROT_READ), 0);
+			else
+				assert_int_equal(munmap(memory + PAGE, PAGE), 0);
+			check(fail, src ? CBDMA_CHANERR_XSADDERR : CBDMA_CHANERR_XDADDERR, reorder);
+			munmap(memory, read_only ? 2 * PAGE : PAGE);
+			end();
+		}
+	}
+}
+
+/* Whose signal it is */
+
+static volatile int handled;
+static sigjmp_buf out_of_handler;
+static struct sigaction below;
+
+static void
+leave(int sig)
+{
+	handled = sig;
+	siglongjmp(out_of_handler, 1);
+}
+
+static void
+leave_with_info(int sig, siginfo_t *info, void *context)
+{
+	assert_true(info->si_addr == rig.mem + OWN || info->si_addr == rig.mem + OWN + PAGE);
+	assert_non_null(context);
+	leave(sig);
+}
+
+/* What knows nothing itself. */
+static void
+pass_on(int sig, siginfo_t *info, void *context)
+{
+	if (below.sa_flags & SA_SIGINFO)
+		below.sa_sigaction(sig, info, context);
+	else
+		below.sa_handler(sig);
+}
+
+static void
+install(int sig, void (*handler)(int), void (*with_info)(int, siginfo_t *, void *))
+{
+	struct sigaction action = {.sa_handler = handler};
+
+	if (with_info != NULL) {
+		action.sa_sigaction = with_info;
+		action.sa_flags = SA_SIGINFO;
+	}
+	assert_int_equal(sigaction(sig, &action, &below), 0);
+}
+
+/* This thread accesses what it should not: @return the signal that a handler of its own saw. */
+static int
+access_in_vain(int sig)
+{
+	handled = 0;
+	if (sigsetjmp(out_of_handler, 1) == 0)
+		(void)*(volatile uint8_t *)(rig.mem + OWN + (sig == SIGBUS ? 0 : PAGE));
+	return handled;
+}
+
+static void
+expect_handled(void)
+{
+	assert_int_equal(access_in_vain(SIGBUS), SIGBUS);
+	assert_int_equal(access_in_vain(SIGSEGV), SIGSEGV);
+	assert_int_equal(access_in_vain(SIGBUS), SIGBUS);
+}
+
+/* The device's own: still caught, whoever else is there. */
+static void
+expect_guarded(void)
+{
+	const unsigned int before = dm_guard_count();
+
+	rig_copy(&rig, 0, 0, 0, 64);
+	rig.ring[0].src = rig_iova(RIG_SRC + GONE);
+	rig_start(&rig);
+	rig_ring(&rig, 1);
+	assert_int_equal(dm_device_run(rig.dev, 1), 0);
+	assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_RDERR);
+	assert_true(dm_guard_count() > before);
+}
+
+static void
+begin_handlers(void)
+{
+	begin(false);
+	take_away(rig.mem + OWN);
+	assert_int_equal(mprotect(rig.mem + OWN + PAGE, PAGE, PROT_NONE), 0);
+	take_away(rig.mem + RIG_SRC + GONE);
+}
+
+static void
+end_handlers(void)
+{
+	give_back(rig.mem + OWN);
+	give_back(rig.mem + OWN + PAGE);
+	give_back(rig.mem + RIG_SRC + GONE);
+	rig_destroy(&rig);
+}
+
+/* The process's own faults are its handler's, that was there before, with and without SA_SIGINFO. */
+static void
+test_handed_on(void **state)
+{
+	struct sigaction now;
+	int way;
+
+	(void)state;
+	for (way = 0; way < 2; way++) {
+		install(SIGBUS, leave, way == 0 ? NULL : leave_with_info);
+		install(SIGSEGV, leave, way == 0 ? NULL : leave_with_info);
+		begin_handlers();
+		dm_guard_enable(); /* a second device */
+		expect_handled();
+		dm_guard_disable();
+		expect_handled();
+		dm_guard_disable();
+		/* Given back as it was. */
+		assert_int_equal(sigaction(SIGSEGV, NULL, &now), 0);
+		assert_true(way == 0 ? now.sa_handler == leave :
+				       now.sa_sigaction == leave_with_info);
+		expect_handled();
+		end_handlers();
+	}
+}
+
+/* A handler that comes later and passes on: the device's faults are the device's, also when the guards
+ * are gone meanwhile and come again, and nothing goes round in circles.
+ */
+static void
+test_later_handler(void **state)
+{
+	struct sigaction now;
+	unsigned int i;
+
+	(void)state;
+	install(SIGBUS, leave, NULL);
+	install(SIGSEGV, leave, NULL);
+	begin_handlers();
+	install(SIGSEGV, NULL, pass_on);
+	install(SIGBUS, NULL, pass_on); /* below: the guards', for both */
+	expect_handled();
+	expect_guarded();
+	dm_guard_disable();
+	assert_int_equal(sigaction(SIGBUS, NULL, &now), 0);
+	assert_true(now.sa_sigaction == pass_on);
+	expect_handled();
+	for (i = 0; i < 3; i++) {
+		dm_guard_enable();
+		expect_handled();
+		expect_guarded();
+		dm_guard_disable();
+		assert_int_equal(sigaction(SIGBUS, NULL, &now), 0);
+		assert_true(now.sa_sigaction == pass_on);
+		expect_handled();
+	}
+	end_handlers();
+}
+
+/* Ends as it would have without guards: how. */
+static int
+fate(int sig, void (*handler)(int), bool sent)
 {
 	int status;
 	pid_t pid;
 
-	(void)state;
-	begin(false);
-	take_away(rig.mem);
 	pid = fork();
-	if (pid == 0)
-		_exit(rig.mem[0]);
+	if (pid == 0) {
+		signal(sig, handler);
+		dm_guard_enable();
+		if (sent)
+			raise(sig);
+		else
+			(void)*(volatile uint8_t *)(rig.mem + OWN + (sig == SIGBUS ? 0 : PAGE));
+		_exit(0);
+	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGBUS);
-	give_back(rig.mem);
-	rig_destroy(&rig);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void
+test_not_guarded(void **state)
+{
+	(void)state;
+	begin_handlers();
+	dm_guard_disable();
+	assert_int_equal(fate(SIGBUS, SIG_DFL, false), SIGBUS);
+	assert_int_equal(fate(SIGSEGV, SIG_DFL, false), SIGSEGV);
+	assert_int_equal(fate(SIGBUS, SIG_DFL, true), SIGBUS);
+	assert_int_equal(fate(SIGSEGV, SIG_DFL, true), SIGSEGV);
+	/* An access that is in vain cannot be ignored, what is sent can. */
+	assert_int_equal(fate(SIGBUS, SIG_IGN, false), SIGBUS);
+	assert_int_equal(fate(SIGSEGV, SIG_IGN, true), 0);
+	end_handlers();
 }
 
 int
@@ -191,6 +422,10 @@ main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_recovery),
+		cmocka_unit_test(test_map_process),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_handed_on),
+		cmocka_unit_test(test_later_handler),
 		cmocka_unit_test(test_not_guarded),
 	};
 

@@ -221,6 +221,7 @@ drv_create(struct drv *d, const struct drv_conf *conf)
 	struct dm_cbdma_config config = {.version = conf->version, .xfercap = conf->xfercap,
 		.reorder = conf->reorder, .quiet_errors = conf->quiet,
 		.strict_errors = conf->strict, .no_fill = conf->no_fill};
+	const struct cbdma_args args = {0};
 	const char *error;
 
 	snprintf(d->name, sizeof(d->name), "own_bus%u", devices++);
@@ -231,7 +232,7 @@ drv_create(struct drv *d, const struct drv_conf *conf)
 	d->model = dm_cbdma_create(&config, &error);
 	assert_non_null(d->model);
 	assert_int_equal(rte_memseg_contig_walk(map_memory, d->model), 0);
-	return cbdma_create(d->name, &d->device, &bus, d->doorbell, true);
+	return cbdma_create(d->name, &d->device, &bus, d->doorbell, &args);
 }
 
 /* A device */

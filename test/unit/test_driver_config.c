@@ -38,7 +38,7 @@ test_info(void **state __rte_unused)
 	assert_true(info.dev_capa & RTE_DMA_CAPA_OPS_COPY);
 	assert_true(info.dev_capa & RTE_DMA_CAPA_OPS_COPY_SG);
 	assert_true(info.dev_capa & RTE_DMA_CAPA_OPS_FILL);
-	assert_false(info.dev_capa & RTE_DMA_CAPA_SVA);
+	assert_true(info.dev_capa & RTE_DMA_CAPA_SVA);
 	assert_false(info.dev_capa & (RTE_DMA_CAPA_MEM_TO_DEV | RTE_DMA_CAPA_DEV_TO_MEM |
 				      RTE_DMA_CAPA_DEV_TO_DEV));
 	assert_int_equal(info.max_vchans, 1);
@@ -47,6 +47,10 @@ test_info(void **state __rte_unused)
 	assert_true(info.max_sges >= 32);
 	assert_int_equal(info.nb_vchans, 1);
 	assert_int_equal(rte_dma_info_get(d.id, NULL), -EINVAL);
+	drv_close(&d);
+	drv_open_args(&d, "step=1,iommu=on");
+	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
+	assert_false(info.dev_capa & RTE_DMA_CAPA_SVA);
 	drv_close(&d);
 }
 

@@ -106,6 +106,8 @@ secondary_looks(void **state __rte_unused)
 	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
 	assert_int_equal(info.nb_vchans, 1);
 	assert_true(info.dev_capa & RTE_DMA_CAPA_HANDLES_ERRORS);
+	/* It reaches the primary's memory, not what this process has for itself. */
+	assert_false(info.dev_capa & RTE_DMA_CAPA_SVA);
 	stats = drv_stats(&d);
 	assert_int_equal(stats.submitted, BURST * DRV_POLL_MODES);
 	assert_int_equal(stats.completed, BURST * DRV_POLL_MODES);
@@ -304,7 +306,7 @@ test_memory_during_probe(void **state __rte_unused)
 	struct drv d;
 
 	watch_registering = true;
-	assert_int_equal(rte_vdev_init(NAME, ""), 0);
+	assert_int_equal(rte_vdev_init(NAME, "iommu=on"), 0);
 	watch_registering = false;
 	pthread_join(other_thread, NULL);
 	memory = __atomic_load_n(&others_memory, __ATOMIC_ACQUIRE);
@@ -328,11 +330,14 @@ static void
 test_two_processes(void **state __rte_unused)
 {
 	struct rte_dma_stats before, after;
+	struct rte_dma_info info;
 	struct drv d;
 
 	assert_int_equal(rte_vdev_init(NAME, "idle=yield"), 0);
 	drv_start(rte_dma_get_dev_id_by_name(NAME), 0, false);
 	attach(&d);
+	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
+	assert_true(info.dev_capa & RTE_DMA_CAPA_SVA);
 	drv_mem_reset();
 	work(&d, 0);
 	before = drv_stats(&d);
@@ -358,6 +363,7 @@ static void
 test_socket(void **state __rte_unused)
 {
 	char path[64], args[96];
+	struct rte_dma_info info;
 	struct drv d;
 	pid_t server;
 
@@ -367,6 +373,8 @@ test_socket(void **state __rte_unused)
 	assert_int_equal(rte_vdev_init(NAME, args), 0);
 	drv_start(rte_dma_get_dev_id_by_name(NAME), 0, false);
 	attach(&d);
+	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
+	assert_false(info.dev_capa & RTE_DMA_CAPA_SVA);
 	drv_mem_reset();
 	work(&d, 0);
 	run_secondary("socket");

@@ -50,7 +50,11 @@ test_wrong_arguments(void **state __rte_unused)
 		{"inject=fail:at=x", "inject=fail:at=x", "at="},
 		{"inject=reset:at=1", "inject=reset:at=1", "at="},
 		{"step=2", "step=2", "0 or 1"},
-		{"step=1,silent=yes", "silent=yes", "0 or 1"},
+		{"iommu=1", "iommu=1", "on, or off"},
+		{"iommu=", "iommu=", "on, or off"},
+		{"step=1,silent=yes", "silent=yes", "silent=0|1"},
+		{"step=1,errors=ignore", "errors=ignore", "errors=report|count"},
+		{"errors=", "errors=", "errors=report|count"},
 		{"step=1,speed=11", "speed=11", "no such argument"},
 		{"step=1,version=3.1,xfercap=99", "xfercap=99", "12"},
 	};
@@ -74,7 +78,7 @@ test_right_arguments(void **state __rte_unused)
 {
 	static const char *const right[] = {"step=1", "step=1,version=3.0,xfercap=12,channels=4,silent=0",
 		"step=1,idle=spin,inject=none", "step=1,xfercap=31,version=3.4,channels=1",
-		"idle=yield", "idle=sleep", "step=0"};
+		"idle=yield", "idle=sleep", "step=0", "iommu=off,errors=report"};
 	struct drv_op ops[BURST];
 	struct rte_dma_info info;
 	unsigned int i;
@@ -286,7 +290,7 @@ test_dma_map(void **state __rte_unused)
 	struct drv d;
 	int mapped;
 
-	drv_open(&d, NULL);
+	drv_open_args(&d, "step=1,iommu=on");
 	dev = find_device(d.name);
 	assert_non_null(dev);
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -346,7 +350,7 @@ test_dma_map_edge(void **state __rte_unused)
 	struct drv d;
 	uint8_t *mem;
 
-	drv_open(&d, NULL);
+	drv_open_args(&d, "step=1,iommu=on");
 	dev = find_device(d.name);
 	mem = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(mem, MAP_FAILED);
@@ -369,6 +373,217 @@ test_dma_map_edge(void **state __rte_unused)
 	drv_close(&d);
 	assert_int_equal(rte_extmem_unregister(mem, 8192), 0);
 	munmap(mem, 8192);
+}
+
+/* Shared virtual addressing */
+
+static enum rte_dma_status_code
+copy_status(struct drv *d, const void *src, void *dst, uint32_t len)
+{
+	enum rte_dma_status_code status;
+
+	assert_true(rte_dma_copy(d->id, 0, (uintptr_t)src, (uintptr_t)dst, len,
+			RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+	while (rte_dma_completed_status(d->id, 0, 1, NULL, &status) == 0)
+		drv_run(d);
+	return status;
+}
+
+/* errors=count: an application that never asks for a status goes on, at each kind of failure. */
+static void
+test_errors_counted(void **state __rte_unused)
+{
+	struct drv_op ops[BURST];
+	struct rte_dma_stats stats;
+	struct rte_dma_info info;
+	unsigned int i, round;
+	bool has_error = false;
+	uint16_t last, n;
+	struct drv d;
+	char *log;
+
+	drv_open_args(&d, "step=1,errors=count");
+	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
+	assert_false(info.dev_capa & RTE_DMA_CAPA_HANDLES_ERRORS);
+	drv_log_begin();
+	for (round = 0; round < 1u << 6; round++) {
+		memset(drv_dst, DRV_GUARD, BURST * DRV_STRIDE);
+		drv_copies(ops, BURST, 1000);
+		for (i = 0; i < 6; i++)
+			ops[i * 3].bad_src = round >> i & 1;
+		for (i = 0; i < BURST; i++)
+			assert_true(drv_enqueue(&d, i, &ops[i]) >= 0);
+		assert_int_equal(rte_dma_submit(d.id, 0), 0);
+		for (n = 0; n < BURST;) {
+			drv_run(&d);
+			n += rte_dma_completed(d.id, 0, 1 + drv_random() % BURST, &last, &has_error);
+			assert_int_equal(last, (uint16_t)(round * BURST + n - 1));
+			assert_true(n <= BURST);
+		}
+		assert_false(has_error);
+		for (i = 0; i < BURST; i++) {
+			if (ops[i].bad_src)
+				assert_int_equal(drv_dst[i * DRV_STRIDE], DRV_GUARD);
+			else
+				assert_memory_equal(drv_dst + i * DRV_STRIDE,
+					drv_src + i * DRV_STRIDE, 1000);
+		}
+	}
+	log = drv_log_end();
+	assert_non_null(strstr(log, "operation 16 failed, status"));
+	assert_null(strstr(strstr(log, "failed, status") + 1, "failed, status")); /* once */
+	free(log);
+	stats = drv_stats(&d);
+	assert_int_equal(stats.completed, BURST << 6);
+	assert_int_equal(stats.errors, 6 << 5);
+
+	/* Who asks all the same is told. */
+	drv_copies(ops, BURST, 64);
+	ops[7].bad_dst = true;
+	ops[7].status = RTE_DMA_STATUS_INVALID_DST_ADDR;
+	drv_burst(&d, ops, BURST, DRV_POLL_STATUS, 0, true);
+
+	/* A channel that is lost: all that it had, at once. */
+	for (i = 0; i < BURST; i++)
+		assert_true(drv_enqueue(&d, i, &ops[0]) >= 0);
+	drv_inject(&d, "vanish:at=5");
+	assert_int_equal(rte_dma_submit(d.id, 0), 0);
+	drv_run(&d);
+	for (n = 0; n < BURST;)
+		n += rte_dma_completed(d.id, 0, BURST, &last, &has_error);
+	assert_int_equal(n, BURST);
+	assert_false(has_error);
+	assert_true(drv_enqueue(&d, 0, &ops[0]) < 0);
+	drv_close(&d);
+}
+
+/* errors=report, and an application that never asks: it is told how not to be stopped. */
+static void
+test_errors_unasked(void **state __rte_unused)
+{
+	struct drv_op op = {.kind = DRV_COPY, .len = 64, .bad_src = true,
+		.status = RTE_DMA_STATUS_INVALID_SRC_ADDR};
+	bool has_error = false;
+	unsigned int i, round;
+	struct drv d;
+	char *log;
+
+	drv_open_args(&d, "step=1");
+	for (round = 0; round < 2; round++) {
+		assert_true(drv_enqueue(&d, 0, &op) >= 0);
+		assert_int_equal(rte_dma_submit(d.id, 0), 0);
+		drv_run(&d);
+		drv_log_begin();
+		for (i = 0; i < 250000; i++)
+			assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, &has_error), 0);
+		assert_true(has_error);
+		log = drv_log_end();
+		assert_non_null(strstr(log, "errors=count"));
+		assert_null(strstr(strstr(log, "errors=count") + 1, "errors=count"));
+		free(log);
+		drv_drain(&d, &op, 1, round, DRV_POLL_STATUS, 0, true);
+	}
+	drv_close(&d);
+}
+
+/* All that the process has is reached: its stack, its constants to read, what it has just got. */
+static void
+test_shared_addresses(void **state __rte_unused)
+{
+	static const char constant[] = "what must not be written";
+	const size_t size = 64 << 20;
+	char on_stack[sizeof(constant)];
+	struct rte_device *dev;
+	char *mem, *heap;
+	struct drv d;
+	int step;
+
+	for (step = 0; step < 2; step++) {
+		drv_open_args(&d, step ? "step=1" : "idle=yield,iommu=off");
+		dev = find_device(d.name);
+		mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		heap = malloc(sizeof(constant));
+		assert_true(mem != MAP_FAILED && heap != NULL);
+		assert_int_equal(copy_status(&d, constant, on_stack, sizeof(constant)), 0);
+		assert_int_equal(copy_status(&d, on_stack, heap, sizeof(constant)), 0);
+		assert_int_equal(copy_status(&d, heap, mem + size - 4096 - 3, sizeof(constant)), 0);
+		assert_string_equal(mem + size - 4096 - 3, constant);
+		assert_int_equal(copy_status(&d, mem, (void *)(uintptr_t)constant, sizeof(constant)),
+			RTE_DMA_STATUS_INVALID_DST_ADDR);
+		assert_string_equal(on_stack, constant);
+
+		/* There is nothing to map, and what has an IOVA of its own cannot be. */
+		assert_int_equal(rte_extmem_register(mem, size, NULL, 0, 4096), 0);
+		assert_int_equal(rte_dev_dma_map(dev, mem, (uintptr_t)mem, size), 0);
+		assert_int_equal(rte_dev_dma_map(dev, mem, (uintptr_t)mem, size), 0);
+		assert_int_equal(rte_dev_dma_unmap(dev, mem, (uintptr_t)mem, size), 0);
+		assert_true(rte_dev_dma_map(dev, mem, 0x10000, size) < 0);
+		assert_int_equal(rte_errno, ENOTSUP);
+		assert_int_equal(rte_extmem_unregister(mem, size), 0);
+
+		/* Memory that was there: the guilty operation fails, and those behind it do not. */
+		assert_int_equal(munmap(mem + size - 4096, 4096), 0);
+		assert_int_equal(copy_status(&d, mem + size - 5000, on_stack, 1000),
+			RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		assert_int_equal(copy_status(&d, mem, mem + size - 5000, 1000),
+			RTE_DMA_STATUS_INVALID_DST_ADDR);
+		assert_int_equal(copy_status(&d, on_stack, mem, sizeof(on_stack)), 0);
+		/* Addresses that are none. */
+		assert_int_equal(copy_status(&d, NULL, mem, 64), RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		assert_int_equal(copy_status(&d, mem, (void *)UINT64_MAX, 64),
+			RTE_DMA_STATUS_INVALID_DST_ADDR);
+		assert_int_equal(copy_status(&d, (void *)((1ull << 47) - 10), mem, 64),
+			RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		assert_int_equal(copy_status(&d, (void *)(1ull << 63), mem, 64),
+			RTE_DMA_STATUS_INVALID_SRC_ADDR);
+		free(heap);
+		munmap(mem, size - 4096);
+		drv_close(&d);
+	}
+}
+
+/* Memory that goes away, or becomes read-only, while the engine copies to it. */
+static void
+test_unmapped_at_work(void **state __rte_unused)
+{
+	const size_t size = 8 << 20, piece = 1 << 20;
+	unsigned int i, j, good = 0, failed = 0;
+	enum rte_dma_status_code status[8];
+	uint8_t *mem;
+	struct drv d;
+	uint16_t n;
+
+	drv_open_args(&d, "idle=yield");
+	for (i = 0; i < 200 || (i < 5000 && (good == 0 || failed == 0)); i++) {
+		mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		assert_true(mem != MAP_FAILED);
+		for (j = 0; j < 8; j++)
+			assert_true(rte_dma_copy(d.id, 0, (uintptr_t)drv_src,
+				(uintptr_t)mem + j * piece, piece, RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+		rte_delay_us_sleep(drv_random() % 2000);
+		if (i % 2 == 0)
+			assert_int_equal(munmap(mem, size), 0);
+		else
+			assert_int_equal(mprotect(mem, size, PROT_READ), 0);
+		for (n = 0; n < 8;)
+			n += rte_dma_completed_status(d.id, 0, 8 - n, NULL, status + n);
+		for (j = 0; j < 8; j++) {
+			good += status[j] == RTE_DMA_STATUS_SUCCESSFUL;
+			failed += status[j] == RTE_DMA_STATUS_INVALID_DST_ADDR;
+			/* One after the other, and the memory does not come back. */
+			if (j > 0 && status[j - 1] != RTE_DMA_STATUS_SUCCESSFUL)
+				assert_int_equal(status[j], RTE_DMA_STATUS_INVALID_DST_ADDR);
+			if (i % 2 == 1 && status[j] == RTE_DMA_STATUS_SUCCESSFUL)
+				assert_memory_equal(mem + j * piece, drv_src, piece);
+		}
+		if (i % 2 == 1)
+			munmap(mem, size);
+	}
+	assert_true(good > 0 && failed > 0);
+	assert_int_equal(good + failed, 8 * i);
+	drv_close(&d);
 }
 
 /* Telemetry */
@@ -474,6 +689,10 @@ main(void)
 		cmocka_unit_test(test_hotplug),
 		cmocka_unit_test(test_dma_map),
 		cmocka_unit_test(test_dma_map_edge),
+		cmocka_unit_test(test_errors_counted),
+		cmocka_unit_test(test_errors_unasked),
+		cmocka_unit_test(test_shared_addresses),
+		cmocka_unit_test(test_unmapped_at_work),
 		cmocka_unit_test(test_telemetry),
 	};
 

@@ -382,6 +382,7 @@ test_memory_taken_away(void **state)
 	close(w.file);
 	close(w.event);
 	assert_alive();
+	dm_guard_disable();
 }
 
 /* Clients under load that leave without a word, over and over: nothing is left behind. */

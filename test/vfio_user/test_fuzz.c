@@ -264,6 +264,7 @@ main(int argc, char **argv)
 	}
 	raw_close(&rig, fd);
 	raw_stop(&rig);
+	dm_guard_disable();
 	for (i = 0; i < 6; i++)
 		close(files[i]);
 	return 0;

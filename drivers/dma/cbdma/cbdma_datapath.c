@@ -25,6 +25,9 @@
 /* In silent mode nobody polls; the driver sees to so many failures a call. */
 #define RECLAIM_FAILURES 32
 
+/* So many times in a row, has_error has obviously been of no interest. */
+#define UNASKED_MAX 100000
+
 /* Enqueue */
 
 static inline uint32_t
@@ -480,10 +483,39 @@ static enum rte_dma_status_code
 report_failed(struct cbdma_dev *dev)
 {
 	dev->errors++;
+	dev->unasked = 0;
 	report(dev, 1, cbdma_op_end(dev, 0));
 	if (dev->trouble == CBDMA_TROUBLE_FAILED_OP)
 		dev->trouble = CBDMA_TROUBLE_NONE;
 	return dev->failed_status;
+}
+
+/* Count the next operation, which has failed, as completed. */
+static void
+pass_over(struct cbdma_dev *dev)
+{
+	const uint64_t op = dev->completed;
+	const enum rte_dma_status_code status = report_failed(dev);
+
+	if (!dev->count_logged)
+		CBDMA_LOG(ERR, dev->name, "operation %" PRIu64 " failed, status %u, and is counted"
+			" as completed (" CBDMA_ARG_ERRORS "=count; further ones are not logged)",
+			op, status);
+	dev->count_logged = true;
+}
+
+/* The next operation to report has failed: completed() gets no further until its status is asked for.
+ * Say so when nobody does.
+ */
+static void
+say_error(struct cbdma_dev *dev, bool *has_error)
+{
+	*has_error = true;
+	rte_errno = EIO;
+	if (++dev->unasked == UNASKED_MAX)
+		CBDMA_LOG(WARNING, dev->name, "operation %" PRIu64 " failed, which was said %u times,"
+			" and nobody asks for its status. An application that never does needs"
+			" " CBDMA_ARG_ERRORS "=count", dev->completed, dev->unasked);
 }
 
 static __rte_noinline uint16_t
@@ -491,9 +523,14 @@ completed_slow(struct cbdma_dev *dev, uint16_t max_ops, uint16_t *last_idx, bool
 {
 	uint16_t count = poll(dev, max_ops);
 
-	if (count < max_ops && is_failed_next(dev)) {
-		*has_error = true;
-		rte_errno = EIO;
+	while (count < max_ops && is_failed_next(dev)) {
+		if (!dev->count_errors) {
+			say_error(dev, has_error);
+			break;
+		}
+		pass_over(dev);
+		count++;
+		count += poll(dev, max_ops - count);
 	}
 	*last_idx = dev->completed - 1;
 	return count;

@@ -22,17 +22,26 @@ RTE_LOG_REGISTER_DEFAULT(cbdma_logtype, NOTICE);
 static int
 cbdma_info_get(const struct rte_dma_dev *dmadev, struct rte_dma_info *info, uint32_t size)
 {
-	const struct cbdma_dev *dev = dmadev->data->dev_private;
+	struct cbdma_port *port;
+	const struct cbdma_dev *dev;
 
 	if (size < sizeof(*info))
 		return -EINVAL;
+	port = cbdma_port_hold(dmadev); /* dmadev's telemetry asks as well */
+	if (port == NULL)
+		return -ENODEV;
+	dev = port->dev;
 
-	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_HANDLES_ERRORS |
-			 RTE_DMA_CAPA_OPS_COPY | RTE_DMA_CAPA_OPS_COPY_SG;
+	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY |
+			 RTE_DMA_CAPA_OPS_COPY_SG;
+	if (!dev->count_errors)
+		info->dev_capa |= RTE_DMA_CAPA_HANDLES_ERRORS;
 	if (dev->has_fill)
 		info->dev_capa |= RTE_DMA_CAPA_OPS_FILL;
 	if (dev->has_silent)
 		info->dev_capa |= RTE_DMA_CAPA_SILENT;
+	if (port->bus.sva)
+		info->dev_capa |= RTE_DMA_CAPA_SVA;
 #if CBDMA_HAS_ENQ_DEQ
 	info->dev_capa |= RTE_DMA_CAPA_OPS_ENQ_DEQ;
 #endif
@@ -40,6 +49,7 @@ cbdma_info_get(const struct rte_dma_dev *dmadev, struct rte_dma_info *info, uint
 	info->min_desc = CBDMA_MIN_DESC;
 	info->max_desc = CBDMA_MAX_DESC;
 	info->max_sges = CBDMA_MAX_SGES;
+	cbdma_port_put(port);
 	return 0;
 }
 
@@ -90,6 +100,7 @@ reset_indices(struct cbdma_dev *dev)
 	dev->completed = 0;
 	dev->idle_since = 0;
 	dev->replays_there = 0;
+	dev->unasked = 0;
 	dev->no_answer = false;
 	dev->restarting = false;
 	dev->trouble = CBDMA_TROUBLE_NONE;
@@ -390,6 +401,29 @@ cbdma_vchan_status(const struct rte_dma_dev *dmadev, uint16_t vchan,
 
 /* Probe */
 
+int
+cbdma_parse_arg(const char *key, const char *value, struct cbdma_args *args)
+{
+	const char *no, *yes;
+	bool *flag;
+
+	if (strcmp(key, CBDMA_ARG_SILENT) == 0) {
+		flag = &args->no_silent;
+		no = "1";
+		yes = "0";
+	} else if (strcmp(key, CBDMA_ARG_ERRORS) == 0) {
+		flag = &args->count_errors;
+		no = "report";
+		yes = "count";
+	} else {
+		return -ENOENT;
+	}
+	if (value == NULL || (strcmp(value, no) != 0 && strcmp(value, yes) != 0))
+		return -EINVAL;
+	*flag = strcmp(value, yes) == 0;
+	return 0;
+}
+
 static const struct rte_dma_dev_ops cbdma_ops = {
 	.dev_info_get = cbdma_info_get,
 	.dev_configure = cbdma_configure,
@@ -406,7 +440,7 @@ static const struct rte_dma_dev_ops cbdma_ops = {
 /* The bus is ours from here: destroyed on failure too. */
 int
 cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus *bus,
-		__rte_atomic uint16_t *doorbell, bool has_silent)
+		__rte_atomic uint16_t *doorbell, const struct cbdma_args *args)
 {
 	const bool is_primary = rte_eal_process_type() == RTE_PROC_PRIMARY;
 	struct rte_dma_dev *dmadev;
@@ -434,7 +468,8 @@ cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus
 		dev->dev_id = dmadev->data->dev_id;
 		dev->numa_node = device->numa_node;
 		dev->bus_doorbell = doorbell;
-		dev->has_silent = has_silent;
+		dev->has_silent = !args->no_silent;
+		dev->count_errors = args->count_errors;
 		dev->private_doorbell = bus->private_doorbell;
 		use_no_ring(dev);
 		ret = cbdma_channel_probe(dev, bus);

@@ -27,6 +27,7 @@ struct cbdma_model_conf {
 	enum dm_idle idle;
 	int cpu;   /**< or DM_CPU_ANY */
 	bool step; /**< runs when it is told to */
+	bool sva;  /**< reaches all memory of this process, by address: no IOMMU */
 };
 
 /** Make a model. @return 0; an errno, negative: the reason has been logged. */

@@ -82,6 +82,7 @@ struct cbdma_dev {
 	uint32_t capacity; /**< bytes of slots that may be in use, 0 while nothing can run */
 	uint32_t base;	   /**< position that CHAINADDR points to: where DMACOUNT counts from */
 	bool silent;	   /**< nobody polls: the driver reclaims slots by itself */
+	bool count_errors; /**< completed() counts failed operations, and goes on behind them */
 
 	/* Written by enqueue and submit. */
 	alignas(RTE_CACHE_LINE_SIZE) uint32_t head; /**< position of the next free slot */
@@ -92,7 +93,8 @@ struct cbdma_dev {
 	alignas(RTE_CACHE_LINE_SIZE) uint64_t completed; /**< operations reported, failed too */
 	uint64_t idle_since; /**< cycles, of the first poll since the last progress; 0: none */
 	uint64_t next_look;  /**< cycles, when polls without progress are to be looked into */
-	uint64_t errors;     /**< operations reported as failed */
+	uint64_t errors;     /**< operations that failed, and were reported or counted */
+	uint32_t unasked;    /**< times in a row that has_error was set and no status asked for */
 	uint64_t failed_op;  /**< with CBDMA_TROUBLE_FAILED_OP */
 	uint32_t tail;	     /**< position of the oldest slot of an operation not reported */
 	uint32_t limit;	     /**< the ring is full when head gets here */
@@ -111,6 +113,7 @@ struct cbdma_dev {
 	int numa_node;
 	uint8_t cbver;
 	bool has_silent; /**< silent mode is offered */
+	bool count_logged;
 	bool has_fill;	 /**< DMACAPABILITY.BFILL */
 	bool private_doorbell; /**< secondary processes cannot ring it */
 	bool enq_deq;	 /**< configured for enqueue_ops() and dequeue_ops() */
@@ -164,6 +167,7 @@ struct cbdma_bus {
 	/** After the dmadev has been released; may be NULL. */
 	void (*destroy)(void *opaque);
 	bool private_doorbell; /**< is mapped in the primary process only */
+	bool sva;	       /**< the device reaches all memory that this process has */
 	unsigned int stall_ms; /**< a short transfer takes less; 0: it may take any time */
 	void *opaque;
 };
@@ -179,10 +183,18 @@ struct cbdma_port {
 	char name[RTE_DEV_NAME_MAX_LEN];
 };
 
-/* Device argument of both buses: 0 hides silent mode. dmadev_autotest before DPDK 26.07
- * takes it for an error when a driver lets silent mode be configured.
+/* Device arguments of both buses. silent=0 hides silent mode: dmadev_autotest before DPDK 26.07
+ * takes it for an error when a driver lets it be configured. errors=count is for applications that
+ * never ask for the status of an operation.
  */
 #define CBDMA_ARG_SILENT "silent"
+#define CBDMA_ARG_ERRORS "errors"
+#define CBDMA_ARGS_USAGE CBDMA_ARG_SILENT "=0|1 " CBDMA_ARG_ERRORS "=report|count"
+
+struct cbdma_args {
+	bool no_silent;
+	bool count_errors;
+};
 
 #define CBDMA_STALL_MS 1000 /* cbdma_bus.stall_ms of a device that runs by itself */
 
@@ -219,8 +231,10 @@ void cbdma_datapath_init(struct rte_dma_fp_object *fp_obj, const struct cbdma_de
 void cbdma_reclaim(struct cbdma_dev *dev);
 
 /* cbdma_dmadev.c */
+/** @return 0; -EINVAL: a wrong value; -ENOENT: no argument of both buses. */
+int cbdma_parse_arg(const char *key, const char *value, struct cbdma_args *args);
 int cbdma_create(const char *name, struct rte_device *device, const struct cbdma_bus *bus,
-		__rte_atomic uint16_t *doorbell, bool has_silent);
+		__rte_atomic uint16_t *doorbell, const struct cbdma_args *args);
 int cbdma_remove(const char *name);
 
 /* cbdma_telemetry.c registers itself. */

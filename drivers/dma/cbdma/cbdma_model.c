@@ -3,10 +3,12 @@
  */
 
 /* The device is a model in this process: registers are calls, the doorbell is memory that the model's
- * thread polls, and the model's IOMMU maps what DPDK owns.
+ * thread polls. The model reaches all memory of the process, or, behind its IOMMU, what DPDK owns and
+ * what the application maps.
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,12 +21,14 @@
 #include "cbdma_glue.h"
 #include "rte_pmd_cbdma.h"
 
+#include <dm_guard.h>
 #include <dm_pci.h>
 
 struct cbdma_model {
 	struct dm_device *device;
 	struct dm_engine *engine; /* NULL in step mode */
 	uint16_t *doorbell;
+	bool sva;
 	char name[RTE_DEV_NAME_MAX_LEN];
 };
 
@@ -82,8 +86,8 @@ model_wake(void *opaque)
 		dm_engine_wake(m->engine);
 }
 
-/* Memory: the model reaches what DPDK owns, as it comes and goes, and what the application maps
- * with rte_dev_dma_map().
+/* Memory. Behind an IOMMU, the model reaches what DPDK owns, as it comes and goes, and what the
+ * application maps with rte_dev_dma_map().
  */
 
 static int
@@ -149,6 +153,8 @@ map_memory(struct cbdma_model *m)
 {
 	int ret;
 
+	if (m->sva)
+		return dm_device_map_process(m->device);
 	/* No memory comes or goes between the two. */
 	rte_mcfg_mem_read_lock();
 	ret = rte_memseg_contig_walk_thread_unsafe(map_existing, m);
@@ -162,7 +168,16 @@ map_memory(struct cbdma_model *m)
 int
 cbdma_model_dma_map(const struct cbdma_bus *bus, void *addr, uint64_t iova, size_t len)
 {
-	return map(bus->opaque, iova, addr, len);
+	struct cbdma_model *m = bus->opaque;
+
+	if (!m->sva)
+		return map(m, iova, addr, len);
+	/* It is reached without. */
+	if (iova == (uintptr_t)addr)
+		return 0;
+	CBDMA_LOG(ERR, m->name, "IOVA %#" PRIx64 " for memory at %p: without an IOMMU they have to be"
+		" the same; or give it iommu=on", iova, addr);
+	return -ENOTSUP;
 }
 
 int
@@ -170,7 +185,7 @@ cbdma_model_dma_unmap(const struct cbdma_bus *bus, uint64_t iova, size_t len)
 {
 	const struct cbdma_model *m = bus->opaque;
 
-	return dm_device_unmap(m->device, iova, len);
+	return m->sva ? 0 : dm_device_unmap(m->device, iova, len);
 }
 
 bool
@@ -186,13 +201,15 @@ model_destroy(void *opaque)
 {
 	struct cbdma_model *m = opaque;
 
-	rte_mem_event_callback_unregister(m->name, m);
+	if (!m->sva)
+		rte_mem_event_callback_unregister(m->name, m);
 	if (m->engine != NULL) {
 		dm_engine_detach(m->engine, m->device);
 		dm_engine_put(m->engine);
 	}
 	if (m->device != NULL)
 		dm_device_destroy(m->device);
+	dm_guard_disable();
 	rte_free(m->doorbell);
 	free(m);
 }
@@ -221,6 +238,8 @@ cbdma_model_create(const char *name, int numa_node, struct cbdma_model_conf *con
 	if (m == NULL)
 		goto fail;
 	rte_strscpy(m->name, name, sizeof(m->name));
+	m->sva = conf->sva;
+	dm_guard_enable();
 	/* In memory that secondary processes share, so that they can ring it. */
 	m->doorbell = rte_zmalloc_socket("cbdma_doorbell", RTE_CACHE_LINE_SIZE,
 			RTE_CACHE_LINE_SIZE, numa_node);
@@ -249,6 +268,7 @@ cbdma_model_create(const char *name, int numa_node, struct cbdma_model_conf *con
 		.set_bus_master = model_set_bus_master,
 		.wake = model_wake,
 		.destroy = model_destroy,
+		.sva = conf->sva,
 		.stall_ms = conf->step ? 0 : CBDMA_STALL_MS,
 		.opaque = m,
 	};

@@ -118,20 +118,15 @@ disable_relaxed_ordering(struct rte_pci_device *pci, const char *name)
 }
 
 static int
-parse_silent(const char *key __rte_unused, const char *value, void *opaque)
+parse_arg(const char *key, const char *value, void *args)
 {
-	bool *has_silent = opaque;
-
-	if (value == NULL || (strcmp(value, "0") != 0 && strcmp(value, "1") != 0))
-		return -EINVAL;
-	*has_silent = value[0] == '1';
-	return 0;
+	return cbdma_parse_arg(key, value, args);
 }
 
 static int
-parse_args(const char *name, const struct rte_devargs *devargs, bool *has_silent)
+parse_args(const char *name, const struct rte_devargs *devargs, struct cbdma_args *args)
 {
-	static const char *const keys[] = {CBDMA_ARG_SILENT, NULL};
+	static const char *const keys[] = {CBDMA_ARG_SILENT, CBDMA_ARG_ERRORS, NULL};
 	struct rte_kvargs *kvlist;
 	int ret;
 
@@ -140,11 +135,10 @@ parse_args(const char *name, const struct rte_devargs *devargs, bool *has_silent
 	kvlist = rte_kvargs_parse(devargs->args, keys);
 	ret = -EINVAL;
 	if (kvlist != NULL)
-		ret = rte_kvargs_process(kvlist, CBDMA_ARG_SILENT, parse_silent, has_silent);
+		ret = rte_kvargs_process(kvlist, NULL, parse_arg, args);
 	rte_kvargs_free(kvlist);
 	if (ret != 0)
-		CBDMA_LOG(ERR, name, "arguments \"%s\": takes " CBDMA_ARG_SILENT "=0 or =1",
-			devargs->args);
+		CBDMA_LOG(ERR, name, "arguments \"%s\": takes " CBDMA_ARGS_USAGE, devargs->args);
 	return ret == 0 ? 0 : -EINVAL;
 }
 
@@ -161,10 +155,10 @@ cbdma_pci_probe(struct rte_pci_driver *driver, struct rte_pci_device *pci)
 		.opaque = pci,
 	};
 	char name[PCI_PRI_STR_SIZE];
-	bool has_silent = true;
+	struct cbdma_args args = {0};
 
 	rte_pci_device_name(&pci->addr, name, sizeof(name));
-	if (parse_args(name, pci->device.devargs, &has_silent) != 0)
+	if (parse_args(name, pci->device.devargs, &args) != 0)
 		return -EINVAL;
 	if (pci->mem_resource[0].addr == NULL ||
 			pci->mem_resource[0].len < CBDMA_CHANNEL(1)) {
@@ -175,7 +169,7 @@ cbdma_pci_probe(struct rte_pci_driver *driver, struct rte_pci_device *pci)
 		disable_relaxed_ordering(pci, name);
 	pci->device.driver = &driver->driver;
 	return cbdma_create(name, &pci->device, &bus,
-		RTE_PTR_ADD(pci->mem_resource[0].addr, CBDMA_CH(CBDMA_DMACOUNT)), has_silent);
+		RTE_PTR_ADD(pci->mem_resource[0].addr, CBDMA_CH(CBDMA_DMACOUNT)), &args);
 }
 
 static int
@@ -253,5 +247,5 @@ static struct rte_pci_driver cbdma_pci_driver = {
 
 RTE_PMD_REGISTER_PCI(dma_cbdma_pci, cbdma_pci_driver);
 RTE_PMD_REGISTER_PCI_TABLE(dma_cbdma_pci, cbdma_pci_ids);
-RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma_pci, CBDMA_ARG_SILENT "=0|1");
+RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma_pci, CBDMA_ARGS_USAGE);
 RTE_PMD_REGISTER_KMOD_DEP(dma_cbdma_pci, "* igb_uio | uio_pci_generic | vfio-pci");

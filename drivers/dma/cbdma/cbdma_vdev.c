@@ -17,7 +17,7 @@
 
 struct vdev_args {
 	struct cbdma_model_conf model;
-	bool has_silent;
+	struct cbdma_args driver;
 	bool has_model; /* one of those that are about the embedded model was given */
 	char *socket;	/* serves the device; NULL: it is the embedded model */
 };
@@ -63,13 +63,25 @@ parse_version(const char *value, uint8_t *version)
 	return 0;
 }
 
+static int
+parse_iommu(const char *value, bool *sva)
+{
+	*sva = strcmp(value, "off") == 0;
+	if (*sva)
+		return rte_eal_iova_mode() == RTE_IOVA_VA ? 0 : -EINVAL;
+	return strcmp(value, "on") == 0 ? 0 : -EINVAL;
+}
+
 /* @return NULL, or what the argument takes. */
 static const char *
 parse_arg(const char *key, const char *value, struct vdev_args *args)
 {
 	const char *error = NULL;
 	long number = 0;
+	int ret = cbdma_parse_arg(key, value, &args->driver);
 
+	if (ret != -ENOENT)
+		return ret == 0 ? NULL : CBDMA_ARGS_USAGE;
 	if (strcmp(key, "cpu") == 0) {
 		if (parse_number(value, 0, INT32_MAX, &number) != 0)
 			return "a CPU number";
@@ -95,11 +107,9 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 		if (parse_number(value, 0, 1, &number) != 0)
 			return "0 or 1";
 		args->model.step = number;
-	} else if (strcmp(key, CBDMA_ARG_SILENT) == 0) {
-		if (parse_number(value, 0, 1, &number) != 0)
-			return "0 or 1";
-		args->has_silent = number;
-		return NULL;
+	} else if (strcmp(key, "iommu") == 0) {
+		if (parse_iommu(value, &args->model.sva) != 0)
+			return "on, or off where IOVAs are addresses (--iova-mode=va)";
 	} else if (strcmp(key, "socket") == 0) {
 		if (value[0] == '\0' || args->socket != NULL)
 			return "the path of a socket, once";
@@ -107,7 +117,7 @@ parse_arg(const char *key, const char *value, struct vdev_args *args)
 		return args->socket == NULL ? "more memory than there is" : NULL;
 	} else {
 		return "nothing: there is no such argument. There are cpu, version, xfercap, channels,"
-		       " idle, inject, step, silent and socket";
+		       " idle, inject, step, iommu, silent, errors and socket";
 	}
 	args->has_model = true;
 	return NULL;
@@ -140,8 +150,8 @@ parse_args(const char *name, const char *text, struct vdev_args *args)
 	if (takes != NULL)
 		return -EINVAL;
 	if (args->socket != NULL && args->has_model) {
-		CBDMA_LOG(ERR, name, "arguments \"%s\": with socket= only silent= is the driver's, the"
-			" others are the server's", text);
+		CBDMA_LOG(ERR, name, "arguments \"%s\": with socket= only silent= and errors= are the driver's,"
+			" the others are the server's", text);
 		return -EINVAL;
 	}
 	return 0;
@@ -186,8 +196,8 @@ static int
 cbdma_vdev_probe(struct rte_vdev_device *device)
 {
 	const char *name = rte_vdev_device_name(device);
-	struct vdev_args args = {.model = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP},
-		.has_silent = true};
+	struct vdev_args args = {.model = {.cpu = DM_CPU_ANY, .idle = DM_IDLE_SLEEP,
+		.sva = rte_eal_iova_mode() == RTE_IOVA_VA}};
 	uint16_t *doorbell = NULL;
 	struct cbdma_bus bus;
 	int ret;
@@ -207,7 +217,7 @@ cbdma_vdev_probe(struct rte_vdev_device *device)
 		cbdma_mp_attach(device, &bus);
 	}
 	return cbdma_create(name, &device->device, &bus, (__rte_atomic uint16_t *)doorbell,
-		args.has_silent);
+		&args.driver);
 }
 
 static int
@@ -226,4 +236,4 @@ static struct rte_vdev_driver cbdma_vdev_driver = {
 RTE_PMD_REGISTER_VDEV(dma_cbdma, cbdma_vdev_driver);
 RTE_PMD_REGISTER_PARAM_STRING(dma_cbdma,
 	"cpu=<cpu> version=3.<0-4> xfercap=<12-31> channels=<1-4> idle=spin|yield|sleep "
-	"inject=<fault> step=0|1 silent=0|1 socket=<path>");
+	"inject=<fault> step=0|1 iommu=on|off " CBDMA_ARGS_USAGE " socket=<path>");

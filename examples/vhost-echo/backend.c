@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the copyengine authors
+ */
+
+#include "backend.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_dmadev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_memory.h>
+#include <rte_vhost.h>
+#include <rte_vhost_async.h>
+
+#include "example.h"
+
+/* Queues have the guest's names. */
+enum { GUEST_RX, GUEST_TX, QUEUES };
+
+#define VCHAN 0
+#define PAGE  4096 /* the smallest that a guest's memory can be of */
+
+/* As lib/vhost asks for so many completions at once, a longer ring only costs cache. */
+#define RING 1024
+
+static struct {
+	const char *path;
+	int16_t dma_id; /* -1: none */
+	bool maps;	/* the device reaches what has been mapped for it only */
+	struct rte_mempool *pool;
+	struct rte_vhost_memory *memory;
+	atomic_int vid; /* of the guest; -1: none */
+	atomic_bool entered;
+} backend = {.vid = -1};
+
+/* The DMA device */
+
+static void
+start_dma(void)
+{
+	const struct rte_dma_conf conf = {.nb_vchans = 1};
+	struct rte_dma_vchan_conf vchan = {.direction = RTE_DMA_DIR_MEM_TO_MEM};
+	struct rte_dma_info info;
+	int ret = rte_dma_info_get(backend.dma_id, &info);
+
+	if (ret != 0)
+		example_fail("no DMA device %d", backend.dma_id);
+	vchan.nb_desc = RTE_MIN(RTE_MAX(RING, info.min_desc), info.max_desc);
+	backend.maps = !(info.dev_capa & RTE_DMA_CAPA_SVA);
+	ret = rte_dma_configure(backend.dma_id, &conf);
+	if (ret == 0)
+		ret = rte_dma_vchan_setup(backend.dma_id, VCHAN, &vchan);
+	if (ret == 0)
+		ret = rte_dma_start(backend.dma_id);
+	if (ret != 0)
+		example_fail("%s does not start: %s", info.dev_name, rte_strerror(-ret));
+	if (rte_vhost_async_dma_configure(backend.dma_id, VCHAN) != 0)
+		example_fail("lib/vhost does not take %s", info.dev_name);
+}
+
+/*
+ * Memory of the guest, for a device that does not share the process's addresses: lib/vhost maps it for
+ * devices behind vfio-pci by itself, for others nobody does. Where IOVAs are physical addresses, each
+ * page has one of its own; pages that lie side by side are mapped as one.
+ */
+static int
+map_region(const struct rte_vhost_mem_region *region, bool map)
+{
+	uint8_t *start = (uint8_t *)(uintptr_t)region->host_user_addr;
+	struct rte_dma_info info;
+	struct rte_dev_iterator it;
+	struct rte_device *dev;
+	uint64_t done, size;
+	rte_iova_t iova;
+	int ret = 0;
+
+	rte_dma_info_get(backend.dma_id, &info);
+	if (map && rte_extmem_register(start, region->size, NULL, 0, PAGE) != 0)
+		return -rte_errno;
+	RTE_DEV_FOREACH(dev, "bus=vdev", &it)
+		if (strcmp(rte_dev_name(dev), info.dev_name) == 0)
+			break;
+	for (done = 0; dev != NULL && ret == 0 && done < region->size; done += size) {
+		iova = rte_mem_virt2iova(start + done);
+		for (size = PAGE; done + size < region->size; size += PAGE)
+			if (rte_mem_virt2iova(start + done + size) != iova + size)
+				break;
+		ret = map ? rte_dev_dma_map(dev, start + done, iova, size) :
+			    rte_dev_dma_unmap(dev, start + done, iova, size);
+	}
+	if (!map)
+		rte_extmem_unregister(start, region->size);
+	return ret == 0 ? 0 : -rte_errno;
+}
+
+static int
+map_guest(int vid)
+{
+	uint32_t i;
+	int ret = rte_vhost_get_mem_table(vid, &backend.memory);
+
+	for (i = 0; ret == 0 && i < backend.memory->nregions; i++)
+		ret = map_region(&backend.memory->regions[i], true);
+	return ret;
+}
+
+static void
+unmap_guest(void)
+{
+	uint32_t i;
+
+	for (i = 0; backend.memory != NULL && i < backend.memory->nregions; i++)
+		map_region(&backend.memory->regions[i], false);
+	free(backend.memory);
+	backend.memory = NULL;
+}
+
+/*
+ * A channel that is lost takes nothing any more. As soon as lib/vhost has been told that all it had
+ * begun is over, which a device of dma_cbdma's with errors=count does, the device can be started anew;
+ * and if it does not start, the CPU takes its place.
+ */
+static void
+see_to_loss(int vid)
+{
+	enum rte_dma_vchan_status status;
+	int ret;
+
+	if (rte_dma_vchan_status(backend.dma_id, VCHAN, &status) != 0 ||
+			status != RTE_DMA_VCHAN_HALTED_ERROR)
+		return;
+	if (rte_vhost_async_get_inflight(vid, GUEST_RX) > 0 ||
+			rte_vhost_async_get_inflight(vid, GUEST_TX) > 0)
+		return;
+	ret = rte_dma_stop(backend.dma_id);
+	if (ret == 0)
+		ret = rte_dma_start(backend.dma_id);
+	if (ret == 0)
+		return;
+	fprintf(stderr, "the DMA device does not start again, the CPU copies: %s\n", rte_strerror(-ret));
+	rte_vhost_async_channel_unregister(vid, GUEST_RX);
+	rte_vhost_async_channel_unregister(vid, GUEST_TX);
+	unmap_guest();
+	backend.dma_id = -1;
+}
+
+/* Guests that come and go: called by lib/vhost's thread */
+
+static int
+guest_comes(int vid)
+{
+	int queue;
+
+	if (backend.dma_id >= 0 && backend.maps && map_guest(vid) != 0)
+		fprintf(stderr, "the guest's memory cannot be mapped: %s\n", rte_strerror(rte_errno));
+	for (queue = 0; queue < QUEUES; queue++) {
+		rte_vhost_enable_guest_notification(vid, queue, 0);
+		if (backend.dma_id >= 0 && rte_vhost_async_channel_register(vid, queue) != 0)
+			return -1;
+	}
+	atomic_store(&backend.vid, vid);
+	return 0;
+}
+
+/* Copies under way have to end before the guest's memory goes. */
+static void
+drain(int vid, int queue)
+{
+	struct rte_mbuf *packets[BACKEND_BURST];
+	uint16_t n;
+
+	while (rte_vhost_async_get_inflight(vid, queue) > 0) {
+		n = rte_vhost_clear_queue(vid, queue, packets, RTE_DIM(packets), backend.dma_id, VCHAN);
+		rte_pktmbuf_free_bulk(packets, n);
+		if (n == 0)
+			usleep(100);
+	}
+}
+
+static void
+guest_goes(int vid)
+{
+	int queue;
+
+	atomic_store(&backend.vid, -1);
+	while (atomic_load(&backend.entered))
+		usleep(100);
+	if (backend.dma_id < 0)
+		return;
+	for (queue = 0; queue < QUEUES; queue++) {
+		drain(vid, queue);
+		rte_vhost_async_channel_unregister(vid, queue);
+	}
+	unmap_guest();
+}
+
+void
+backend_open(const char *path, int16_t dma_id, struct rte_mempool *pool)
+{
+	static const struct rte_vhost_device_ops ops = {
+		.new_device = guest_comes,
+		.destroy_device = guest_goes,
+	};
+	const uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS |
+			(dma_id >= 0 ? RTE_VHOST_USER_ASYNC_COPY : 0);
+
+	backend.path = path;
+	backend.dma_id = dma_id;
+	backend.pool = pool;
+	if (dma_id >= 0)
+		start_dma();
+	unlink(path);
+	if (rte_vhost_driver_register(path, flags) != 0 ||
+			rte_vhost_driver_callback_register(path, &ops) != 0 ||
+			rte_vhost_driver_start(path) != 0)
+		example_fail("cannot listen at %s", path);
+}
+
+void
+backend_close(void)
+{
+	rte_vhost_driver_unregister(backend.path);
+	if (backend.dma_id >= 0) {
+		rte_vhost_async_dma_unconfigure(backend.dma_id, VCHAN);
+		rte_dma_stop(backend.dma_id);
+	}
+}
+
+/* Packets */
+
+bool
+backend_enter(void)
+{
+	/* Sequentially consistent, and so is guest_goes(): one of the two sees the other. */
+	atomic_store(&backend.entered, true);
+	return atomic_load(&backend.vid) >= 0;
+}
+
+void
+backend_leave(void)
+{
+	atomic_store_explicit(&backend.entered, false, memory_order_release);
+}
+
+uint16_t
+backend_send(struct rte_mbuf **packets, uint16_t count)
+{
+	const int vid = atomic_load_explicit(&backend.vid, memory_order_relaxed);
+	uint16_t n;
+
+	if (backend.dma_id >= 0) {
+		n = rte_vhost_submit_enqueue_burst(vid, GUEST_RX, packets, count, backend.dma_id, VCHAN);
+		if (n == 0)
+			see_to_loss(vid);
+		return n;
+	}
+	n = rte_vhost_enqueue_burst(vid, GUEST_RX, packets, count);
+	rte_pktmbuf_free_bulk(packets, n);
+	return n;
+}
+
+uint16_t
+backend_poll(void)
+{
+	const int vid = atomic_load_explicit(&backend.vid, memory_order_relaxed);
+	struct rte_mbuf *done[BACKEND_BURST];
+	uint16_t n;
+
+	if (backend.dma_id < 0)
+		return 0;
+	n = rte_vhost_poll_enqueue_completed(vid, GUEST_RX, done, RTE_DIM(done), backend.dma_id, VCHAN);
+	rte_pktmbuf_free_bulk(done, n);
+	return n;
+}
+
+uint16_t
+backend_receive(struct rte_mbuf **packets, uint16_t count)
+{
+	const int vid = atomic_load_explicit(&backend.vid, memory_order_relaxed);
+	int under_way;
+
+	if (backend.dma_id >= 0)
+		return rte_vhost_async_try_dequeue_burst(vid, GUEST_TX, backend.pool, packets, count,
+			&under_way, backend.dma_id, VCHAN);
+	return rte_vhost_dequeue_burst(vid, GUEST_TX, backend.pool, packets, count);
+}

@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A vhost back end with its copies by DMA (examples/vhost-echo), and testpmd with virtio-user as the guest
+# that sends all packets back: a million of 64 to 9000 bytes, each byte, their order and number looked at;
+# by the CPU and by dma_skeleton as well.
+
+set -euo pipefail
+# shellcheck source=test/setup.sh
+. "$(dirname "$0")/../setup.sh"
+
+if [ $# -ne 1 ] || [[ $1 == -* ]]; then
+	echo "usage: $0 BUILD"
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
+	exit
+fi
+
+TRAFFIC=$1/examples/vhost-traffic
+ECHO=$1/examples/vhost-echo
+[ -x "$TRAFFIC" ] || die "no $TRAFFIC" "build it first: ninja -C $1"
+command -v dpdk-testpmd >/dev/null || { echo "no dpdk-testpmd: install dpdk"; exit 77; }
+reserve_hugepages 300
+stage_plugin "$1"
+SOCKET=$RUN_DIR/socket
+BACKEND=
+GUEST=
+at_exit 'stop "$GUEST"; stop "$BACKEND"'
+
+stop()
+{
+	[ -n "$1" ] || return 0
+	kill -9 "$1" 2>/dev/null || true
+	wait "$1" 2>/dev/null || true
+}
+
+show_logs()
+{
+	tail -n 15 "$RUN_DIR/backend" "$RUN_DIR/guest" >&2 || true
+}
+
+# backend DEVICE ARGUMENT...: in the background
+backend()
+{
+	local device=$1 mode=va
+	shift
+
+	case $device in *,pa) mode=pa device=${device%,pa} ;; esac
+	"$TRAFFIC" --lcores "0@(0,1)" --in-memory --single-file-segments --no-pci --no-telemetry \
+		--iova-mode=$mode -m 192 -d "$PLUGIN" ${device:+"--vdev=$device"} -- "$@" "$SOCKET" \
+		>"$RUN_DIR/backend" 2>&1 &
+	BACKEND=$!
+	for _ in {1..600}; do
+		! grep -q '^listening' "$RUN_DIR/backend" || return 0
+		kill -0 "$BACKEND" 2>/dev/null || break
+		sleep 0.1
+	done
+	show_logs
+	die "the back end does not listen"
+}
+
+# guest VIRTIO_ARGUMENTS MBUF_SIZE [EAL OPTION]...: in the background
+guest()
+{
+	local arguments=$1 room=$2
+	shift 2
+
+	[ $# -gt 0 ] || set -- --in-memory --single-file-segments -m 128
+	# It ends when its input does.
+	sleep infinity | exec dpdk-testpmd --lcores "0@(0,1),1@(0,1)" --no-pci --no-telemetry \
+		--file-prefix=guest "$@" "--vdev=net_virtio_user0,path=$SOCKET,queue_size=1024,$arguments" \
+		-- --auto-start --forward-mode=io --max-pkt-len=9018 --enable-scatter \
+		--tx-offloads=0x8000 "--mbuf-size=$room" --total-num-mbufs=6000 --rxd=1024 --txd=1024 \
+		>"$RUN_DIR/guest" 2>&1 &
+	GUEST=$!
+}
+
+# ends_well WHAT
+ends_well()
+{
+	local status=0
+
+	wait "$BACKEND" || status=$?
+	BACKEND=
+	stop "$GUEST"
+	GUEST=
+	if [ $status -ne 0 ]; then
+		show_logs
+		die "$1: the back end ends with status $status"
+	fi
+	echo "$1: $(grep ' packets, ' "$RUN_DIR/backend")"
+}
+
+# through WHAT DEVICE VIRTIO_ARGUMENTS MBUF_SIZE [TRAFFIC ARGUMENT]...
+through()
+{
+	local what=$1 device=$2 arguments=$3 room=$4
+	shift 4
+
+	backend "$device" "$@"
+	guest "$arguments" "$room"
+	ends_well "$what"
+}
+
+MERGEABLE=mrg_rxbuf=1
+WHOLE=mrg_rxbuf=0
+
+# What the guest sends is chained where it got it in pieces of 2 KB.
+through "split, mergeable" dma_cbdma0 "$MERGEABLE" 2176 -n 250000
+through "packed, mergeable" dma_cbdma0 "$MERGEABLE,packed_vq=1" 2176 -n 250000
+through "split, whole" dma_cbdma0 "$WHOLE" 10240 -n 250000
+through "packed, whole" dma_cbdma0 "$WHOLE,packed_vq=1" 10240 -n 250000
+through "CPU" "" "$MERGEABLE" 2176 -n 50000 -c
+if [ -e "$(pkg-config --variable=libdir libdpdk)/librte_dma_skeleton.so" ]; then
+	through "dma_skeleton" dma_skeleton0 "$MERGEABLE" 2176 -n 50000
+fi
+
+# A device that reaches what has been mapped for it only.
+through "IOMMU" dma_cbdma0,iommu=on "$MERGEABLE" 2176 -n 50000
+through "physical addresses" dma_cbdma0,pa "$MERGEABLE" 2176 -n 20000
+backend dma_cbdma0,pa -n 20000
+guest "$MERGEABLE" 2176 --no-huge -m 128
+ends_well "physical addresses, 4 KB pages"
+
+# An operation that fails; a channel that is lost, after which the CPU goes on.
+through "failed operation" dma_cbdma0,errors=count,inject=fail:at=20000 "$MERGEABLE" 2176 -n 50000 -s
+through "lost channel" dma_cbdma0,errors=count,inject=vanish:at=20000 "$MERGEABLE" 2176 -n 50000 -s
+grep -q "the CPU copies" "$RUN_DIR/backend" || die "the back end has not noticed the lost channel"
+
+# A guest that is killed at work, and comes back.
+backend dma_cbdma0 -n 50000 -k
+for _ in 1 2 3; do
+	guest "$MERGEABLE" 2176
+	sleep 3
+	stop "$GUEST"
+done
+guest "$MERGEABLE" 2176
+ends_well "guest killed and back"
