@@ -72,14 +72,12 @@ inside()
 	isolated "$ROOT" env --chdir=/copyengine HOME=/root "$@"
 }
 
-# cannot_make MESSAGE [WHAT TO DO]...: sid changes every day, and some days it cannot be installed.
+# cannot_make MESSAGE [WHAT TO DO]...: sid changes every day, and on some it cannot be installed.
 cannot_make()
 {
-	[ "$suite" != sid ] || {
-		printf '%s\n' "${@:2}" "no Debian sid: $1"
-		exit 77
-	}
-	die "$@"
+	[ "$suite" = sid ] || die "$@"
+	printf '%s\n' "${@:2}" "no Debian sid: $1" | tee "$DIR/cannot"
+	exit 77
 }
 
 debian_mirror()
@@ -193,6 +191,12 @@ flock -n 9 || {
 	say "waiting for another $0"
 	run flock 9
 }
+# What could not be done is not tried again in the next hour.
+if [ -n "$(find "$DIR/cannot" -mmin -60 2>/dev/null)" ]; then
+	cat "$DIR/cannot"
+	exit 77
+fi
+rm -f "$DIR/cannot"
 if [ ! -d "$ROOT" ]; then
 	need_packages debootstrap
 	make_root
