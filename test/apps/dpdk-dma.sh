@@ -102,8 +102,10 @@ rate()
 	start "$1" 2048 32 "rx_pcap=$RUN_DIR/64.pcap,infinite_rx=1"
 	wait_for $DEADLINE printed 4 || failed "it prints no statistics"
 	stop
-	awk -v device="$1" -F ': *' '/^Total packets Tx/ { tx = $2 } /^Total packets dropped/ { d = $2 }
-		END { printf "%-14s %13.2f %13.2f\n", device, tx / 1e6, d / 1e6 }' "$LOG"
+	# Of whole seconds; the last statistics are those of when it was stopped.
+	awk -v device="$1" -F ': *' '/^Total packets Tx/ { if (++n > 1 && n <= 4) tx += $2 }
+		/^Total packets dropped/ { if (n > 1 && n <= 4) dropped += $2 }
+		END { printf "%-14s %13.2f %13.2f\n", device, tx / 3e6, dropped / 3e6 }' "$LOG"
 }
 
 for count in $PACKETS 64 60; do
