@@ -6,12 +6,14 @@
 #include "dm_guard.h"
 
 /*
- * The descriptor engine. Works in batches, in three stages, so that the memory accesses of many
- * descriptors are under way at the same time:
+ * The descriptor engine. Works in batches, in three stages:
  *
  *  1. fetch: read descriptors, check them, translate their addresses, prefetch their data;
  *  2. copy: move the bytes (dm_copy.c);
  *  3. complete: count them, write the completion word, interrupt.
+ *
+ * The second follows the first by a group or two, so that the memory accesses of many descriptors
+ * are under way at the same time, but no more than the CPU can have under way.
  *
  * A descriptor that cannot be run ends the fetch. Those before it are then run and completed, and
  * only then does the channel halt with the error.
@@ -19,6 +21,9 @@
 
 /* Descriptors per batch: one completion word for each. */
 #define BATCH 32
+
+/* Operations that are copied together. As many are waiting for their data meanwhile. */
+#define GROUP 8
 
 /* Bytes after which a batch ends, so that long operations are reported as they finish. */
 #define BATCH_BYTES (512u << 10)
@@ -45,6 +50,7 @@
 struct batch {
 	struct dm_op op[BATCH];
 	unsigned int ops;
+	volatile unsigned int copied; /**< of them, while others were still being fetched */
 	unsigned int descs; /**< fetched and good; null descriptors make no op */
 	uint32_t nulls;	    /**< bit n: descriptor n is such a one */
 	uint32_t fences;    /**< bit n: a fence lies behind op n - 1 */
@@ -53,7 +59,7 @@ struct batch {
 	uint64_t last;	    /**< address of the last one */
 	uint64_t marked;    /**< address of the last one with CBDMA_DESC_COMPLETION; 0: none */
 	uint32_t chanerr;   /**< why the one behind the last cannot be run; 0: it was not tried */
-	volatile bool copying; /**< stage 2 has begun */
+	volatile bool copying; /**< some are just being copied */
 	bool split;	    /**< holds but one descriptor, which is run in pieces: its data lies in
 			      * several, or is long */
 	bool unfinished;    /**< and not all of them have been */
@@ -230,10 +236,22 @@ locate(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint64_t addr, uint6
 	return (const volatile struct cbdma_desc *)va;
 }
 
-/* Stage 1. want: descriptors to fetch, at least 1; known: as many as DMACOUNT announces. */
+/* Stage 2 for the next n operations. */
+static void
+copy_next(struct dm_cbdma *cb, struct batch *b, unsigned int n)
+{
+	b->copying = true;
+	dm_copier_run(&cb->copier, &b->op[b->copied], n);
+	b->copying = false;
+	b->copied += n;
+}
+
+/* Stage 1. want: descriptors to fetch, at least 1; known: as many as DMACOUNT announces; copy: with
+ * stage 2 of all but the last groups.
+ */
 static void
 fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
-		unsigned int known)
+		unsigned int known, bool copy)
 {
 	uint32_t slow = ~DESC_PLAIN | (can_complete(cb, ch) ? 0 : CBDMA_DESC_COMPLETION);
 	uint32_t max_size = 1u << cb->config.xfercap; /* of one piece */
@@ -241,7 +259,8 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	uint64_t addr = 0, room;
 	unsigned int n = 0;
 
-	b->ops = 0;
+	b->ops = b->copied = 0;
+	b->copying = false;
 	b->fences = b->controls = b->nulls = 0;
 	b->bytes = 0;
 	b->marked = 0;
@@ -254,7 +273,6 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	while (desc != NULL) {
 		struct fetched d = {desc->size, desc->control, desc->src, desc->dst};
 		uint64_t next = desc->next;
-
 		if (n + FETCH_AHEAD < known)
 			__builtin_prefetch((const void *)(desc + FETCH_AHEAD));
 		if (!decode_fast(cb, b, slow, max_size, d)) {
@@ -274,6 +292,8 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 			if (b->ops == ops && !b->split)
 				b->nulls |= 1u << n;
 		}
+		if (copy && b->ops - b->copied == 2 * GROUP)
+			copy_next(cb, b, GROUP);
 		b->last = addr;
 		n++;
 		b->controls |= d.control;
@@ -331,7 +351,7 @@ copy_split(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b)
 			src += n;
 		}
 		op->len = n;
-		dm_copier_run(&cb->copier, op, 1, n);
+		dm_copier_run(&cb->copier, op, 1);
 		dst += n;
 		left -= n;
 	}
@@ -410,13 +430,12 @@ lose_doorbell(struct cbdma_channel *ch)
 	ch->fault.kind = DM_CBDMA_FAULT_NONE;
 }
 
-/* Stage 1, and 2 unless fetch_only. */
+/* Stages 1 and 2; with fetch_only, the first of them. */
 static void
 run_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
 		unsigned int known, bool fetch_only)
 {
-	b->copying = false;
-	fetch(cb, ch, b, want, known);
+	fetch(cb, ch, b, want, known, !fetch_only && !cb->config.reorder);
 	if (__builtin_expect(ch->fault.kind == DM_CBDMA_FAULT_FAIL && ch->fault.at == 0 &&
 					    b->chanerr == 0, 0)) {
 		b->chanerr = ch->fault.chanerr;
@@ -425,13 +444,15 @@ run_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 	}
 	if (b->descs == 0 || fetch_only)
 		return;
-	b->copying = true;
-	if (b->split)
+	if (b->split) {
+		b->copying = true;
 		copy_split(cb, ch, b);
-	else if (cb->config.reorder)
+	} else if (cb->config.reorder) {
+		b->copying = true;
 		copy_reordered(cb, b);
-	else
-		dm_copier_run(&cb->copier, b->op, b->ops, b->bytes);
+	} else {
+		copy_next(cb, b, b->ops - b->copied);
+	}
 }
 
 /* The same, with memory that may not be there. @return whether it was; if not, guard says where. */
@@ -461,22 +482,28 @@ count_copied(const struct dm_cbdma *cb, const struct batch *b, const struct dm_g
 		uint32_t *chanerr)
 {
 	const uintptr_t gone = guard->address;
-	unsigned int op, desc = 0, copied = 0;
+	unsigned int op, desc = 0, copied = 0, known = 0;
 
-	*chanerr = guard->unmapped ? CBDMA_CHANERR_XSADDERR : CBDMA_CHANERR_RDERR;
 	for (op = 0; op < b->ops; op++, desc++) {
 		const struct dm_op *o = &b->op[op];
 
 		while (b->nulls & (1u << desc))
 			desc++;
-		if (!cb->config.reorder || (b->fences & (1u << op)) != 0)
+		if (op == b->copied)
+			known = desc;
+		if (op < b->copied)
+			continue;
+		if (!b->copying)
+			break;
+		*chanerr = guard->unmapped ? CBDMA_CHANERR_XSADDERR : CBDMA_CHANERR_RDERR;
+		if (op == b->copied || !cb->config.reorder || (b->fences & (1u << op)) != 0)
 			copied = desc;
 		if (holds(o->dst, o->len, gone))
 			*chanerr = guard->unmapped ? CBDMA_CHANERR_XDADDERR : CBDMA_CHANERR_WDERR;
 		if (holds(o->dst, o->len, gone) || (!o->fill && holds(o->src, o->len, gone)))
 			return copied;
 	}
-	return 0;
+	return known;
 }
 
 /* A batch that needs memory that is gone. One of several descriptors is cut down to those that have
@@ -490,10 +517,8 @@ cut_batch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsign
 		bool started, uint64_t cdar, struct dm_guard *guard)
 {
 	uint32_t chanerr = started ? CBDMA_CHANERR_NDADDERR : CBDMA_CHANERR_CHADDERR;
-	unsigned int copied = 0;
+	const unsigned int copied = count_copied(cb, b, guard, &chanerr);
 
-	if (b->copying)
-		copied = count_copied(cb, b, guard, &chanerr);
 	if (want == 1 && b->copying) {
 		started = true;
 		cdar = b->last;

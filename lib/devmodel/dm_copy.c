@@ -11,7 +11,7 @@
 #include "dm_copy.h"
 
 /* Batches of at least so many bytes count. */
-#define COUNTED_BYTES 8192
+#define COUNTED_BYTES 4096
 
 /* When so many bytes have been copied one way, the other one is tried. */
 #define PERIOD (2ull << 30)
@@ -267,11 +267,14 @@ copier_learn(struct dm_copier *copier, uint64_t bytes, uint64_t cycles)
 }
 
 void
-dm_copier_run(struct dm_copier *copier, const struct dm_op *ops, unsigned int n, uint64_t bytes)
+dm_copier_run(struct dm_copier *copier, const struct dm_op *ops, unsigned int n)
 {
 	dm_copy_fn way = copier->stream ? copier->streamed : copier->cached;
-	uint64_t start;
+	uint64_t start, bytes = 0;
+	unsigned int i;
 
+	for (i = 0; i < n; i++)
+		bytes += ops[i].len;
 	/* Too little to be timed, or too short on average to be streamed. */
 	if (bytes < COUNTED_BYTES || bytes < (uint64_t)n * DM_STREAM_MIN ||
 			copier->streamed == NULL) {

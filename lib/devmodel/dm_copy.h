@@ -54,9 +54,8 @@ struct dm_copier {
 /** Set up a copier with the fastest ways that this CPU has. */
 void dm_copier_init(struct dm_copier *copier);
 
-/** Run n operations, bytes long together. */
-void dm_copier_run(struct dm_copier *copier, const struct dm_op *ops, unsigned int n,
-		uint64_t bytes);
+/** Run n operations. */
+void dm_copier_run(struct dm_copier *copier, const struct dm_op *ops, unsigned int n);
 
 /** Whether to ask for the destination's lines ahead of a copy of len bytes. */
 static inline bool

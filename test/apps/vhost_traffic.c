@@ -28,8 +28,10 @@
 #define ROOM	  2048
 #define LENGTH_MIN 64
 #define LENGTH_MAX 9000
-#define WINDOW	  96 /* packets at the guest; as long ones take five descriptors, 1024 are enough */
-#define PATIENCE  60 /* seconds without a packet */
+#define QUEUE	  2048
+#define WINDOW	  320 /* packets at the guest: as a long one takes six descriptors, it has enough */
+#define PROBE	  UINT64_MAX /* number of packets before all others */
+#define PATIENCE  200 /* seconds without a packet */
 
 static const char usage[] =
 	"usage: vhost-traffic [EAL options --] [options] SOCKET\n"
@@ -60,6 +62,7 @@ static struct {
 static uint8_t bytes[2 * 65536];
 
 static uint64_t sent, received, spoilt, vanished, guests, cycles;
+static bool answered; /* the guest sends packets back; testpmd throws away what it finds at first */
 static uint64_t until = UINT64_MAX; /* so many have been received */
 static struct rte_mempool *pool;
 
@@ -146,13 +149,13 @@ make_guest(const char *path)
 		conf.guest_room + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
 	char args[512];
 
-	snprintf(args, sizeof(args), "path=%s,queue_size=1024%s%s", path,
+	snprintf(args, sizeof(args), "path=%s,queue_size=%d%s%s", path, QUEUE,
 		conf.guest[0] == '\0' ? "" : ",", conf.guest);
 	if (guest_pool == NULL || rte_eal_hotplug_add("vdev", "net_virtio_user0", args) != 0 ||
 			rte_eth_dev_get_port_by_name("net_virtio_user0", &guest_port) != 0 ||
 			rte_eth_dev_configure(guest_port, 1, 1, &eth_conf) != 0 ||
-			rte_eth_rx_queue_setup(guest_port, 0, 1024, SOCKET_ID_ANY, NULL, guest_pool) != 0 ||
-			rte_eth_tx_queue_setup(guest_port, 0, 1024, SOCKET_ID_ANY, NULL) != 0 ||
+			rte_eth_rx_queue_setup(guest_port, 0, QUEUE, SOCKET_ID_ANY, NULL, guest_pool) != 0 ||
+			rte_eth_tx_queue_setup(guest_port, 0, QUEUE, SOCKET_ID_ANY, NULL) != 0 ||
 			rte_eth_dev_start(guest_port) != 0)
 		example_fail("there is no guest: net_virtio_user0,%s", args);
 }
@@ -170,6 +173,21 @@ run_guest(void)
 }
 
 /* The back end */
+
+static void
+probe(void)
+{
+	static double last;
+	struct rte_mbuf *packet;
+
+	backend_poll();
+	if (example_seconds() - last < 0.05)
+		return;
+	last = example_seconds();
+	packet = make_packet(PROBE);
+	if (backend_send(&packet, 1) == 0)
+		rte_pktmbuf_free(packet);
+}
 
 /* @return packets that moved. */
 static unsigned int
@@ -214,12 +232,18 @@ receive_some(void)
 
 	if (n > 0)
 		cycles += rte_rdtsc() - start;
-	for (i = 0; i < n; i++, received++) {
+	for (i = 0; i < n; i++) {
+		if (rte_pktmbuf_mtod(packets[i], struct head *)->number == PROBE) {
+			answered = true;
+			continue;
+		}
 		wrong = received < sent ? check_packet(packets[i], received) : "that it is there";
 		if (wrong != NULL && !conf.may_spoil)
-			example_fail("packet %" PRIu64 " of %u bytes: %s", received,
-				packets[i]->pkt_len, wrong);
+			example_fail("packet %" PRIu64 " of %u bytes, which says that it is number %"
+				PRIu64 ": %s", received, packets[i]->pkt_len,
+				rte_pktmbuf_mtod(packets[i], struct head *)->number, wrong);
 		spoilt += wrong != NULL;
+		received++;
 	}
 	rte_pktmbuf_free_bulk(packets, n);
 	return n;
@@ -231,6 +255,7 @@ guest_is_new(void)
 {
 	vanished += sent - received;
 	received = sent;
+	answered = false;
 	if (guests++ > 0 && !conf.may_go)
 		example_fail("the guest has gone with %" PRIu64 " packets", vanished);
 	/* As many for a guest that is back. */
@@ -250,7 +275,11 @@ run(void)
 			if (!there)
 				guest_is_new();
 			there = true;
-			moved = send_some() + receive_some();
+			if (answered)
+				moved = send_some();
+			else
+				probe();
+			moved += receive_some();
 		} else {
 			there = false;
 		}

@@ -13,12 +13,6 @@
 
 #include "cbdma_internal.h"
 
-/* How far ahead of the slot being written its line is asked for, in order to write it: the device
- * read it last, so it has to come back from another cache first. Further ahead, in a full ring, are
- * slots that the device is about to read.
- */
-#define PREFETCH (4 * CBDMA_SLOT)
-
 /* When polls have found nothing for so long, a device that takes naps is woken. */
 #define WAKE_US 20
 
@@ -46,10 +40,8 @@ write_desc(const struct cbdma_dev *dev, uint32_t pos, uint16_t op, uint32_t cont
 	desc->control = control;
 	desc->src = src;
 	desc->dst = dst;
-	desc->user[0] = op;
-	/* Or gcc keeps what it needs for both slots in registers that have to be saved for it. */
-	rte_compiler_barrier();
-	rte_prefetch0_write(cbdma_slot_desc(dev, pos + PREFETCH));
+	*cbdma_slot_op(dev, pos) = op;
+	rte_prefetch0_write(desc + CBDMA_PREFETCH); /* the ring has lines of its own behind its end */
 }
 
 /* Hand everything enqueued to the device. */
@@ -151,11 +143,12 @@ write_fence(struct cbdma_dev *dev)
 static inline int
 enqueue_one(struct cbdma_dev *dev, uint32_t control, uint64_t src, uint64_t dst, uint32_t len)
 {
-	const uint32_t head = dev->head;
 	const uint16_t op = dev->next_idx;
 
-	write_desc(dev, head, op, control, src, dst, len);
-	dev->head = head + CBDMA_SLOT;
+	write_desc(dev, dev->head, op, control, src, dst, len);
+	/* Or gcc keeps head in a register that an argument has to make room for. */
+	rte_compiler_barrier();
+	dev->head += CBDMA_SLOT;
 	dev->next_idx++;
 	return op;
 }
@@ -339,7 +332,7 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 {
 	struct cbdma_dev *dev = dev_private;
 	const uint16_t op = dev->next_idx;
-	struct cbdma_desc *last;
+	uint32_t last;
 	int slots = 0;
 
 	if (likely(src != NULL && dst != NULL && nb_src != 0 && nb_dst != 0 &&
@@ -351,9 +344,9 @@ cbdma_copy_sg(void *dev_private, uint16_t vchan __rte_unused, const struct rte_d
 	if (unlikely(slots < 0))
 		return slots;
 
-	last = cbdma_slot_desc(dev, dev->head + (slots - 1) * CBDMA_SLOT);
-	last->control |= CBDMA_DESC_COMPLETION;
-	last->user[0] = op;
+	last = dev->head + (slots - 1) * CBDMA_SLOT;
+	cbdma_slot_desc(dev, last)->control |= CBDMA_DESC_COMPLETION;
+	*cbdma_slot_op(dev, last) = op;
 	dev->head += slots * CBDMA_SLOT;
 	dev->next_idx++;
 	return enqueue_done(dev, op, flags);

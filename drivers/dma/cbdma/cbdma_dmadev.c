@@ -106,7 +106,7 @@ reset_indices(struct cbdma_dev *dev)
 	dev->trouble = CBDMA_TROUBLE_NONE;
 	cbdma_set_limit(dev);
 	/* Before the first slot, the operation before 0. */
-	cbdma_slot_desc(dev, -CBDMA_SLOT)->user[0] = UINT16_MAX;
+	*cbdma_slot_op(dev, -CBDMA_SLOT) = UINT16_MAX;
 	rte_atomic_store_explicit(dev->completion, cbdma_slot_iova(dev, -CBDMA_SLOT),
 		rte_memory_order_relaxed);
 }
@@ -122,15 +122,20 @@ use_no_ring(struct cbdma_dev *dev)
 	dev->ring_iova = 0;
 	dev->completion = &dev->idle_completion;
 	dev->doorbell = &dev->idle_doorbell;
-	dev->idle_desc.user[0] = (uint16_t)(dev->completed - 1);
+	dev->slot_op = &dev->idle_op;
+	dev->idle_op = dev->completed - 1;
 	reset_indices(dev);
 }
 
 static void
 free_ring(struct cbdma_dev *dev)
 {
+	uint16_t *slot_op = dev->slot_op;
+
 	reset_indices(dev);
 	use_no_ring(dev);
+	if (slot_op != &dev->idle_op)
+		rte_free(slot_op);
 	rte_memzone_free(dev->ring_mz);
 	dev->ring_mz = NULL;
 	rte_memzone_free(dev->completion_mz);
@@ -139,9 +144,9 @@ free_ring(struct cbdma_dev *dev)
 	dev->ops = NULL;
 }
 
-/* Memory that device and CPU reach. */
+/* Memory that device and CPU reach, with spare bytes behind it. */
 static const struct rte_memzone *
-alloc_dma(const struct cbdma_dev *dev, const char *what, size_t size)
+alloc_dma(const struct cbdma_dev *dev, const char *what, size_t size, size_t spare)
 {
 	static unsigned int made; /* a name is not free again when its memory could not be freed */
 	char name[RTE_MEMZONE_NAMESIZE];
@@ -151,10 +156,11 @@ alloc_dma(const struct cbdma_dev *dev, const char *what, size_t size)
 	/* Aligned to its size, a ring lies within one hugepage of 2 MB, which is in one piece even
 	 * where IOVAs are physical addresses.
 	 */
-	mz = rte_memzone_reserve_aligned(name, size, dev->numa_node, RTE_MEMZONE_IOVA_CONTIG, size);
+	mz = rte_memzone_reserve_aligned(name, size + spare, dev->numa_node,
+		RTE_MEMZONE_IOVA_CONTIG, size);
 	if (mz == NULL)
 		CBDMA_LOG(ERR, dev->name, "no %zu bytes of contiguous DMA memory for its %s: %s",
-			size, what, rte_strerror(rte_errno));
+			size + spare, what, rte_strerror(rte_errno));
 	return mz;
 }
 
@@ -178,12 +184,18 @@ alloc_ops(struct cbdma_dev *dev)
 static int
 replace_ring(struct cbdma_dev *dev, uint32_t slots, uint16_t nb_desc)
 {
+	/* What is prefetched behind the end is nobody else's. The longest ring fills a hugepage. */
+	const size_t spare = slots < CBDMA_MAX_DESC ? CBDMA_PREFETCH * CBDMA_SLOT : 0;
+	uint16_t *slot_op;
 	uint32_t i;
 
 	free_ring(dev);
-	dev->ring_mz = alloc_dma(dev, "ring", slots * sizeof(struct cbdma_desc));
-	dev->completion_mz = alloc_dma(dev, "completion", RTE_CACHE_LINE_SIZE);
-	if (dev->ring_mz == NULL || dev->completion_mz == NULL) {
+	slot_op = rte_zmalloc_socket("cbdma_slot_op", slots * sizeof(*slot_op), RTE_CACHE_LINE_SIZE,
+		dev->numa_node);
+	dev->ring_mz = alloc_dma(dev, "ring", slots * sizeof(struct cbdma_desc), spare);
+	dev->completion_mz = alloc_dma(dev, "completion", RTE_CACHE_LINE_SIZE, 0);
+	if (slot_op == NULL || dev->ring_mz == NULL || dev->completion_mz == NULL) {
+		rte_free(slot_op);
 		free_ring(dev);
 		return -ENOMEM;
 	}
@@ -191,6 +203,7 @@ replace_ring(struct cbdma_dev *dev, uint32_t slots, uint16_t nb_desc)
 	dev->nb_desc = nb_desc;
 	dev->small_ring_logged = false;
 	dev->mask = (slots - 1) * CBDMA_SLOT;
+	dev->slot_op = slot_op;
 	dev->ring = dev->ring_mz->addr;
 	dev->ring_iova = dev->ring_mz->iova;
 	dev->completion = dev->completion_mz->addr;
@@ -198,7 +211,7 @@ replace_ring(struct cbdma_dev *dev, uint32_t slots, uint16_t nb_desc)
 	memset(dev->ring, 0, slots * sizeof(struct cbdma_desc));
 	for (i = 0; i < slots; i++)
 		dev->ring[i].next = cbdma_slot_iova(dev, (i + 1) * CBDMA_SLOT);
-	cbdma_slot_desc(dev, -CBDMA_SLOT)->user[0] = UINT16_MAX;
+	*cbdma_slot_op(dev, -CBDMA_SLOT) = UINT16_MAX;
 	reset_indices(dev);
 	return 0;
 }

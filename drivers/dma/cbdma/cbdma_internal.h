@@ -46,6 +46,12 @@ extern int cbdma_logtype;
 
 #define CBDMA_SLOT ((uint32_t)sizeof(struct cbdma_desc))
 
+/* How many slots ahead of the one being written a line is asked for, in order to write it: the device
+ * read it last, so it has to come back from another cache first. Further ahead, in a full ring, are
+ * slots that the device is about to read.
+ */
+#define CBDMA_PREFETCH 4
+
 /** What a poll has to see to beside completions. From CBDMA_TROUBLE_FAILED_OP on, failures are to
  * be reported.
  */
@@ -66,9 +72,10 @@ enum cbdma_trouble {
  * A *slot* is a place in the ring for a descriptor. Its *position* is a count of bytes that goes on
  * past the ring's end: masked, it is the slot's offset in the ring. DMACOUNT is a count of slots
  * from base. An *operation* is what the application enqueued: it takes one slot or several, and is
- * known by its ring_idx. Each descriptor says, where the device does not look (user[0]), the last
- * operation that is complete once that slot is: its own in an operation's last slot, the one before
- * in every other. So the slot before tail says completed - 1, always.
+ * known by its ring_idx. For each slot, slot_op says the last operation that is complete once the
+ * slot is: its own for an operation's last slot, the one before for every other. So what it says of
+ * the slot before tail is completed - 1, always. That is not kept in the descriptor: each half of a
+ * line that the device has read costs as much again to write (64 bytes, AMD Zen 4: half the rate).
  */
 struct cbdma_dev {
 	/* Set up by start, then read by everything on the data path. */
@@ -76,6 +83,7 @@ struct cbdma_dev {
 	__rte_atomic uint64_t *completion; /**< completion word, written by the device */
 	__rte_atomic uint16_t *doorbell;	  /**< DMACOUNT */
 	uint64_t ring_iova;
+	uint16_t *slot_op;	  /**< by slot: see above */
 	struct rte_dma_op **ops; /**< by ring_idx: what enqueue_ops() was given */
 	uint32_t max_len;  /**< longest transfer of one descriptor, bytes */
 	uint32_t mask;	   /**< of a position: offset of the ring's last slot */
@@ -108,6 +116,7 @@ struct cbdma_dev {
 	alignas(RTE_CACHE_LINE_SIZE) struct cbdma_desc idle_desc; /**< ring while there is none */
 	__rte_atomic uint64_t idle_completion; /**< completion word while there is no ring */
 	__rte_atomic uint16_t idle_doorbell;
+	uint16_t idle_op; /**< slot_op while there is no ring */
 	uint16_t nb_desc; /**< operations of one slot that the ring takes, 0 while there is none */
 	int16_t dev_id;
 	int numa_node;
@@ -282,18 +291,18 @@ cbdma_slot_desc(const struct cbdma_dev *dev, uint32_t pos)
 	return RTE_PTR_ADD(dev->ring, pos & dev->mask);
 }
 
-/** The last operation that is complete once the slot is, see struct cbdma_dev. */
-static inline uint16_t
+/** Where the last operation is kept that is complete once the slot is, see struct cbdma_dev. */
+static inline uint16_t *
 cbdma_slot_op(const struct cbdma_dev *dev, uint32_t pos)
 {
-	return cbdma_slot_desc(dev, pos)->user[0];
+	return &dev->slot_op[(pos & dev->mask) / CBDMA_SLOT];
 }
 
 /** Operations that are complete once the slots up to a position are, less those reported. */
 static inline uint16_t
 cbdma_ops_up_to(const struct cbdma_dev *dev, uint32_t pos)
 {
-	return cbdma_slot_op(dev, pos - CBDMA_SLOT) + 1 - dev->completed;
+	return *cbdma_slot_op(dev, pos - CBDMA_SLOT) + 1 - dev->completed;
 }
 
 /** The position behind the operation that is reported as the nth from now on, from 0. */
