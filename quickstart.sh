@@ -37,7 +37,7 @@ run ninja -C "$TOP/build/quickstart" app/dma-shell/dma-shell >"$log" 2>&1 ||
 	die "the build failed" "$(tail -n 20 "$log")"
 ln -sfn quickstart/app/dma-shell/dma-shell "$TOP/build/dma-shell"
 
-run "$TOP/test/debian13.sh" test/perf.sh 3 config/dma-perf/compare.ini
+run "$TOP/test/debian.sh" trixie test/perf.sh build/debian13 3 config/dma-perf/compare.ini
 
 cat <<'END'
 

@@ -154,24 +154,25 @@ missing = {("8086", i) for i in ("3c20", "0e20", "2f20", "6f20", "6f50", "0c50",
 assert not missing, f"missing: {missing}"' <"$info"
 }
 
-# In the Debian 13 root, where meson's tests run as one.
-debian13_build()
+# In a root of another Debian (test/debian.sh), where meson's tests run as one: SUITE NAME COMPILER
+debian_build()
 {
-	rm -rf "$TOP/build/debian13-$1"
-	"$TOP/test/debian13.sh" env CC="$1" meson setup "build/debian13-$1" \
-		-Dwerror=true -Ddriver_sdk=/copyengine/build/driver-sdk-debian13
-	"$TOP/test/debian13.sh" ninja -C "build/debian13-$1"
+	"$TOP/test/debian.sh" "$1" true
+	rm -rf "$TOP/build/$2-$3"
+	"$TOP/test/debian.sh" "$1" env CC="$3" meson setup "build/$2-$3" \
+		-Dwerror=true "-Ddriver_sdk=/copyengine/build/driver-sdk-$2"
+	"$TOP/test/debian.sh" "$1" ninja -C "build/$2-$3"
 }
 
-debian13_tests()
+debian_tests()
 {
-	"$TOP/test/debian13.sh" meson test -C build/debian13-gcc --print-errorlogs --no-rebuild \
+	"$TOP/test/debian.sh" "$1" meson test -C "build/$2-gcc" --print-errorlogs --no-rebuild \
 		--suite unit --suite driver --suite examples
 }
 
 debian13_packages()
 {
-	"$TOP/test/debian13.sh" env DRIVER_SDK=/copyengine/build/driver-sdk-debian13 \
+	"$TOP/test/debian.sh" trixie env DRIVER_SDK=/copyengine/build/driver-sdk-debian13 \
 		./package.sh build/packages-debian13
 }
 
@@ -179,7 +180,7 @@ debian13_packages()
 dma_ioat_natively()
 {
 	test/autotest.sh build/gcc dma_ioat
-	"$TOP/test/debian13.sh" test/autotest.sh build/debian13 dma_ioat
+	"$TOP/test/debian.sh" trixie test/autotest.sh build/debian13 dma_ioat
 }
 
 # The same loop on DPDK's dma_ioat and on ours.
@@ -231,8 +232,8 @@ cd "$TOP"
 # shellcheck source=/dev/null
 . /etc/os-release
 export TOP DRIVER_SDK
-export -f build sanitized_build installs setup_says_what_is_missing lists_pci_ids debian13_build \
-	debian13_tests debian13_packages dma_ioat_natively fewer_instructions refused \
+export -f build sanitized_build installs setup_says_what_is_missing lists_pci_ids debian_build \
+	debian_tests debian13_packages dma_ioat_natively fewer_instructions refused \
 	hardware_refuses
 
 check "scripts: shellcheck" shellcheck -x quickstart.sh package.sh test.sh .ci/run \
@@ -245,6 +246,7 @@ check "build: gcc" build gcc gcc
 check "build: clang" build clang clang
 check "build: without the model" build no-model gcc -Dmodel=disabled
 check "install: meson install" installs
+check "install: public headers in C++" test/cxx.sh build/gcc
 check "build: setup says what is missing" setup_says_what_is_missing
 check "plugin: dpdk-pmdinfo lists its PCI ids" lists_pci_ids gcc
 suite "unit tests" gcc --suite unit --suite driver
@@ -262,17 +264,27 @@ check "instructions of lib/copyengine" test/bench/ce_instructions.sh \
 	build/gcc/test/bench/ce-instructions
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
 check "dpdk-test: dmadev_autotest, device in another process" test/autotest.sh build/gcc socket
-check "Debian 13: build with gcc" debian13_build gcc
-check "Debian 13: build with clang" debian13_build clang
-check "Debian 13: unit tests, examples" debian13_tests
-check "dpdk-test: dmadev_autotest, Debian 13's DPDK" test/debian13.sh \
-	test/autotest.sh build/debian13
-check "dpdk-test: dmadev_autotest, Debian 13's DPDK, device in another process" \
-	test/debian13.sh test/autotest.sh build/debian13 socket
-check "dpdk-test-dma-perf: copy" test/debian13.sh test/perf.sh 1 config/dma-perf/compare.ini
-check "dpdk-test-dma-perf: scatter/gather" test/debian13.sh \
-	test/perf.sh 1 config/dma-perf/sg.ini
+for release in "trixie 13" "sid sid"; do
+	read -r suite number <<<"$release"
+	debian=(test/debian.sh "$suite")
+	build=build/debian$number
+	check "Debian $number: build with gcc" debian_build "$suite" "debian$number" gcc
+	check "Debian $number: build with clang" debian_build "$suite" "debian$number" clang
+	check "Debian $number: unit tests, examples" debian_tests "$suite" "debian$number"
+	check "dpdk-test: dmadev_autotest, DPDK of Debian $number" "${debian[@]}" \
+		test/autotest.sh "$build"
+	check "dpdk-test: dmadev_autotest, DPDK of Debian $number, device in another process" \
+		"${debian[@]}" test/autotest.sh "$build" socket
+	check "dpdk-test-dma-perf: copy, DPDK of Debian $number" "${debian[@]}" \
+		test/perf.sh "$build" 1 config/dma-perf/compare.ini
+	check "dpdk-test-dma-perf: scatter/gather, DPDK of Debian $number" "${debian[@]}" \
+		test/perf.sh "$build" 1 config/dma-perf/sg.ini
+	check "application: event, DPDK of Debian $number" "${debian[@]}" \
+		test/apps/event-dma.sh "$build"
+done
 check "dmadev_autotest: dma_ioat natively" dma_ioat_natively
+check "application: dpdk-dma" test/apps/dpdk-dma.sh build/gcc
+check "application: two processes" test/apps/processes.sh build/gcc
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
 check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
 check "application: vhost" test/apps/vhost.sh build/gcc

@@ -24,8 +24,8 @@ mount_hugepages
 log=$RUN_DIR/log
 device=dma_cbdma0
 preload=()
-# A channel has no second vchan and copies nothing to devices.
-skippable="test_dma_reconfigure|m2d_autofree|DMA Dev [1-9]"
+# What is skipped rightly: a channel has no second vchan and copies nothing to devices.
+expected='test_dma_reconfigure|m2d_autofree|DMA Dev [1-9]'
 
 case ${2-} in
 dma_ioat)
@@ -33,7 +33,7 @@ dma_ioat)
 	make_pci_device $device "$build"
 	preload=(env "LD_PRELOAD=$PEER")
 	eal=(-a "$device")
-	skippable="sg_copy|test_dma_sg|$skippable" # the driver has none
+	expected+="|sg_copy|test_dma_sg" # the driver has none
 	;;
 socket)
 	stage_plugin "$build"
@@ -45,6 +45,8 @@ socket)
 		sleep 0.1
 	done
 	eal=(--no-pci -d "$PLUGIN" --vdev="$device,socket=$RUN_DIR/socket,silent=0")
+	# Another process does not reach all memory.
+	expected+='|sva_copy|skipping SVA'
 	;;
 *)
 	stage_plugin "$build"
@@ -55,7 +57,7 @@ esac
 # The error tests run with IOVAs that are addresses only.
 autotest()
 {
-	DPDK_TEST=dmadev_autotest run timeout -k 5 300 "${preload[@]}" dpdk-test -l 0 --no-telemetry \
+	DPDK_TEST=dmadev_autotest run timeout -k 5 500 "${preload[@]}" dpdk-test -l 0 --no-telemetry \
 		--iova-mode=va --huge-dir "$HUGE_DIR" "${eal[@]}" </dev/null >"$log" 2>"$log.err"
 }
 
@@ -79,5 +81,5 @@ sed -n '/^### /h; /^[^#]/{G; s/\n### .*\['"$device"'\].*//p}' "$log.short" >"$lo
 
 grep -q '^Test OK' "$log.short" || die "dpdk-test does not say Test OK"
 grep -q . "$log.ours" || die "dpdk-test did not test $device"
-skipped=$(cat "$log.ours" "$log.err" | grep -E 'skipped$|skipping' | grep -v -E "$skippable" || true)
+skipped=$(cat "$log.ours" "$log.err" | grep -E 'skipped$|skipping' | grep -v -E "$expected" || true)
 [ -z "$skipped" ] || die "skipped: $skipped"

@@ -21,7 +21,7 @@ if [[ ${1-} == -* ]]; then
 	exit
 fi
 need_root "running guests"
-[ "$TOP" = /copyengine ] || exec "$TOP/test/debian13.sh" test/guest.sh "$@"
+[ "$TOP" = /copyengine ] || exec "$TOP/test/debian.sh" trixie test/guest.sh "$@"
 
 BUILD=$TOP/build/debian13
 LOGS=$TOP/build/guest-logs

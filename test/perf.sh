@@ -2,28 +2,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Runs dpdk-test-dma-perf on one of the INI files in config/dma-perf, several times, and makes a
-# table of the medians. To be run in the Debian 13 root: test/debian13.sh test/perf.sh ...
+# table of the medians. Debian 12 has no such program: test/debian.sh trixie test/perf.sh ...
 
 set -euo pipefail
 # shellcheck source=test/setup.sh
 . "$(dirname "$0")/setup.sh"
 
-if [ $# -ne 2 ] || [[ ! $1 =~ ^[1-9][0-9]*$ ]]; then
-	echo "usage: test/debian13.sh test/perf.sh REPETITIONS INI"
+if [ $# -ne 3 ] || [[ ! $2 =~ ^[1-9][0-9]*$ ]]; then
+	echo "usage: test/debian.sh trixie test/perf.sh build/debian13 REPETITIONS INI"
 	echo "Prints a table, then for each row RESULT,device,buffer bytes,cycles/op,Gbps,MOps."
 	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
-repetitions=$1
-ini=$2
+repetitions=$2
+ini=$3
 
 command -v dpdk-test-dma-perf >/dev/null ||
-	die "no dpdk-test-dma-perf here" "DPDK has it from 23.07 on: test/debian13.sh $0 $*"
+	die "no dpdk-test-dma-perf here" "DPDK has it from 23.07 on: test/debian.sh trixie $0 $*"
 [ -r "$ini" ] || die "cannot read $ini"
-stage_plugin "$TOP/build/debian13"
-# An INI that loads plugins case by case says which.
-load=(-d "$PLUGIN")
-! grep -q '^eal_args=.* -d ' "$ini" || load=()
+stage_plugin "$1"
+# From DPDK 25.11 on, the command line takes no EAL arguments. An INI that loads plugins case by case
+# says which.
+sed "/^eal_args=/ { / -d /! s|\$| -d $PLUGIN| }" "$ini" >"$RUN_DIR/ini"
 
 # Reads the INI for the rows to expect and the CSV files for what was measured. A scenario that
 # fails leaves no row in the CSV, so a missing row is the sign of it.
@@ -115,18 +115,21 @@ END {
 	printf "%s", results
 }'
 
+failure='Case process (exited. status [^0]|killed|stopped|unknown)|Test fails|validation fails'
 csvs=()
 for ((i = 1; i <= repetitions; i++)); do
 	say "dpdk-test-dma-perf on ${ini##*/}, run $i of $repetitions"
 	csv=$RUN_DIR/$i.csv
 	csvs+=("$csv")
-	run timeout -k 5 300 env "LD_PRELOAD=${PEER-}" dpdk-test-dma-perf "${load[@]}" --config "$ini" --result "$csv" \
-		>"$RUN_DIR/log" 2>&1 || true
-	awk "$table" "$ini" "$csv" >"$RUN_DIR/table" || {
+	# It ends with 0 whatever its cases did.
+	if ! run timeout -k 5 300 env "LD_PRELOAD=${PEER-}" dpdk-test-dma-perf --config "$RUN_DIR/ini" \
+		--result "$csv" >"$RUN_DIR/log" 2>&1 || grep -q -E "$failure" "$RUN_DIR/log" ||
+		! awk "$table" "$ini" "$csv" >"$RUN_DIR/table"; then
 		tail -n 40 "$RUN_DIR/log" >&2
-		cat "$RUN_DIR/table" >&2
+		! grep -E "$failure" "$RUN_DIR/log" >&2 || true
+		[ ! -e "$RUN_DIR/table" ] || cat "$RUN_DIR/table" >&2
 		die "dpdk-test-dma-perf failed" "the lines above are its last"
-	}
+	fi
 done
 say "medians of $repetitions"
 awk "$table" "$ini" "${csvs[@]}"

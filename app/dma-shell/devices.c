@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_eal.h>
 #include <rte_dev.h>
 #include <rte_string_fns.h>
 
@@ -251,6 +252,9 @@ devices_fini(void)
 {
 	int16_t id;
 
+	/* A secondary process only looks at devices: they are the primary's. */
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return;
 	for (id = 0; id < RTE_DMADEV_DEFAULT_MAX; id++)
 		if (rte_dma_is_valid(id)) {
 			if (device_close(id) != 0)

@@ -13,6 +13,10 @@
 
 #include "dm_device.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define DM_CBDMA_MAX_CHANNELS 4 /**< of a function */
 
 #define DM_CBDMA_DOORBELL_BAR  2	/**< the BAR of dm_cbdma_config.doorbell_bar */
@@ -119,5 +123,9 @@ int dm_cbdma_fault_parse(const char *text, struct dm_cbdma_fault *fault, const c
  * @return 0; -EINVAL: no CBDMA function, no such channel, or a FAIL without a cause.
  */
 int dm_cbdma_inject(struct dm_device *dev, unsigned int channel, const struct dm_cbdma_fault *fault);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DM_CBDMA_H */

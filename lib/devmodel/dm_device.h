@@ -22,6 +22,10 @@
 
 #include "dm_iommu.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct dm_device;
 
 /** Read a register: width 1, 2, 4 or 8 bytes. All ones where nothing answers. */
@@ -93,5 +97,9 @@ unsigned int dm_device_run(struct dm_device *dev, unsigned int max);
 
 /** Free the device. It must not be attached to an engine. */
 void dm_device_destroy(struct dm_device *dev);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DM_DEVICE_H */

@@ -15,6 +15,10 @@
 
 #include "dm_device.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define DM_CPU_ANY (-1) /**< an engine of its own, which is not pinned */
 
 /** The longest that an engine without work sleeps between two looks at its doorbells, microseconds. */
@@ -71,5 +75,9 @@ int dm_engine_attach(struct dm_engine *engine, struct dm_device *dev);
 
 /** Take a device from the engine. When it returns, the engine does not touch the device. */
 void dm_engine_detach(struct dm_engine *engine, struct dm_device *dev);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DM_ENGINE_H */

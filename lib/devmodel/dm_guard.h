@@ -16,7 +16,12 @@
 
 #include <setjmp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct dm_guard {
 	sigjmp_buf env;
@@ -56,7 +61,11 @@ void dm_guard_arm(struct dm_guard *guard);
 static inline void
 dm_guard_clear(void)
 {
-	dm_guard_arm((void *)0);
+	dm_guard_arm(NULL);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DM_GUARD_H */

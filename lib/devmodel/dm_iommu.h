@@ -17,6 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define DM_READ	 0x1u /**< the device may read there */
 #define DM_WRITE 0x2u /**< the device may write there */
 
@@ -74,5 +78,9 @@ bool dm_iommu_covers(const struct dm_iommu *iommu, uint64_t iova, uint64_t len, 
 
 /** Count of map and unmap calls that changed anything: what a translation cache compares. */
 uint64_t dm_iommu_generation(const struct dm_iommu *iommu);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DM_IOMMU_H */

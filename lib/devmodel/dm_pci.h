@@ -16,6 +16,10 @@
 
 #include "dm_device.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define DM_PCI_BARS 6 /**< of a function, at most */
 
 /** A base address register and what lies behind it. */
@@ -87,5 +91,9 @@ void dm_pci_set_interrupt(struct dm_device *dev, void (*raise)(void *opaque, uns
 
 /** Whether the device would assert its interrupt pin. */
 bool dm_pci_pin_asserted(struct dm_device *dev);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DM_PCI_H */

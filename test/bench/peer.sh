@@ -21,7 +21,7 @@ if [ $# -gt 1 ] || [[ ! ${1-3} =~ ^([1-9][0-9]*|instructions)$ ]]; then
 	exit
 fi
 need_root "making up a PCI device"
-[ "$TOP" = /copyengine ] || exec "$TOP/test/debian13.sh" test/bench/peer.sh "$@"
+[ "$TOP" = /copyengine ] || exec "$TOP/test/debian.sh" trixie test/bench/peer.sh "$@"
 
 BUILD=$TOP/build/debian13
 ADDRESS=0000:00:04.0
@@ -50,5 +50,5 @@ fi
 
 sed "s|@PLUGIN@|$PLUGIN|" "$TOP/config/dma-perf/peer.ini" >"$RUN_DIR/peer.ini"
 
-"$TOP/test/perf.sh" "${1-3}" "$RUN_DIR/peer.ini" |
+"$TOP/test/perf.sh" "$BUILD" "${1-3}" "$RUN_DIR/peer.ini" |
 	sed "s/^RESULT,$ADDRESS/RESULT,dma_ioat/; s/ $ADDRESS/ dma_ioat    /; s/^error: $ADDRESS/error: dma_ioat/"

@@ -60,7 +60,7 @@ done(struct ce_cyclic *cyclic, uint64_t period, int status, void *arg)
 }
 
 static void
-stop(struct ce_cyclic *cyclic)
+stop_cyclic(struct ce_cyclic *cyclic)
 {
 	const double limit = seconds() + 60;
 
@@ -102,7 +102,7 @@ playback(void **state)
 	ce_cyclic_stats_get(cyclic, &stats);
 	assert_int_equal(stats.underruns + stats.overruns, 0);
 	assert_int_equal(stats.periods, log.periods);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 	/* The peer has the last two rounds, in order. */
 	for (i = 0; i < 2 * PERIODS; i++) {
 		uint64_t period = log.periods - 1 - i;
@@ -147,7 +147,7 @@ capture(void **state)
 	/* What can be read is the newest that is whole. */
 	assert_true(ce_cyclic_window(cyclic, &va) > 0);
 	assert_int_equal(((uint8_t *)va)[0], 2);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 }
 
 /* An overrun moves the place to read: what was seen of the old one cannot be committed. */
@@ -171,7 +171,7 @@ overrun_commit(void **state)
 	assert_true(moved >= PERIOD);
 	assert_ptr_not_equal(before, after);
 	assert_int_equal(ce_cyclic_commit(cyclic, PERIOD), 0);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 }
 
 static void
@@ -197,7 +197,7 @@ underrun(void **state)
 	ce_cyclic_stats_get(cyclic, &stats);
 	assert_in_range(stats.underruns, 8, 9);
 	assert_int_equal(stats.status, -EINPROGRESS);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 }
 
 /* As many periods as there are map registers for: the device goes on while nobody polls. */
@@ -232,7 +232,7 @@ late_poll(void **state)
 	assert_int_equal(ce_transfer_copy(adapter, &t, memory, memory + 1, 1), 0);
 	assert_int_equal(finish(adapter, &t), 0);
 	dma_free(memory);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 }
 
 /* A FIFO at the other side: every operation of a period goes to its first byte. */
@@ -250,7 +250,7 @@ fifo(void **state)
 	cyclic = ce_cyclic_start(adapter, &conf);
 	assert_non_null(cyclic);
 	run_periods(&log, 3);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 	for (i = 0; i < 2 * LENGTH; i++)
 		assert_int_equal(((uint8_t *)peer->va)[i], i >= 64 && i < 80 ? 7 : 0);
 }
@@ -276,7 +276,7 @@ paced(void **state)
 	run_periods(&log, 160);
 	ce_cyclic_stats_get(cyclic, &stats);
 	assert_true(stats.late >= 45);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 }
 
 static void
@@ -331,7 +331,7 @@ error(void **state)
 	assert_int_equal(stats.status, -EIO);
 	assert_int_equal(stats.periods, log.periods);
 	assert_in_range(log.periods, 10, 20);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 }
 
 static enum ce_channel_action
@@ -365,7 +365,7 @@ on_channel(void **state)
 	assert_non_null(cyclic);
 	run_periods(&log, 100);
 	assert_int_equal(ce_channel_free(&request), -EBUSY);
-	stop(cyclic);
+	stop_cyclic(cyclic);
 	assert_int_equal(ce_channel_free(&request), 0);
 	adapter_put(adapter);
 	assert_int_equal(ce_controller_destroy(controller), 0);

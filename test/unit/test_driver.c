@@ -262,7 +262,7 @@ void
 drv_start(int16_t id, uint16_t ring, bool silent)
 {
 	const struct rte_dma_vchan_conf vchan = {
-		.direction = RTE_DMA_DIR_MEM_TO_MEM, .nb_desc = ring == 0 ? CBDMA_MIN_DESC : ring};
+		.direction = RTE_DMA_DIR_MEM_TO_MEM, .nb_desc = ring == 0 ? DRV_RING : ring};
 	struct rte_dma_conf conf = {.nb_vchans = 1};
 
 #if CBDMA_HAS_ENQ_DEQ

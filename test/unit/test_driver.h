@@ -33,13 +33,14 @@
 #define DRV_GUARD  0xEE	       /**< what the destination holds where nothing was written */
 extern uint8_t *drv_src, *drv_dst;
 
-#define DRV_MIN_CAPACITY (CBDMA_MIN_DESC - 1)
+#define DRV_RING     256
+#define DRV_CAPACITY (DRV_RING - 1)
 
 /** Not mapped for any device, and never will be: no memory lies in the first 64 KB. */
 #define DRV_BAD_IOVA 0x8000ull
 
 struct drv_conf {
-	uint16_t ring;	 /**< 0: the least, which has room for DRV_MIN_CAPACITY descriptors */
+	uint16_t ring;	 /**< 0: DRV_RING, which has room for DRV_CAPACITY descriptors */
 	uint8_t version; /**< CBVER, 0: 3.4 */
 	uint8_t xfercap; /**< 0: the model's default */
 	bool silent;

@@ -259,7 +259,7 @@ advance(struct drv *d, unsigned int n)
 static void
 test_wrap(void **state __rte_unused)
 {
-	static const unsigned int start[] = {DRV_MIN_CAPACITY - 20, 65535 - 20};
+	static const unsigned int start[] = {DRV_CAPACITY - 20, 65535 - 20};
 	unsigned int k, s, at, i, total, op, end[BURST], n = 0;
 	struct drv_op ops[BURST];
 	struct drv_conf conf;
@@ -305,7 +305,7 @@ test_wrap(void **state __rte_unused)
 static void
 test_full_ring(void **state __rte_unused)
 {
-	const unsigned int capacity = DRV_MIN_CAPACITY;
+	const unsigned int capacity = DRV_CAPACITY;
 	static enum rte_dma_status_code status[512];
 	unsigned int k, at, i, submitted;
 	struct drv d;

@@ -378,7 +378,7 @@ silent(const struct drv_conf *conf, int n, int bad_each)
 		assert_int_equal(rte_dma_vchan_status(d.id, 0, &vchan), 0);
 	}
 	assert_int_equal(vchan, RTE_DMA_VCHAN_IDLE);
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), DRV_MIN_CAPACITY);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), DRV_CAPACITY);
 	for (i = 0; i < n; i++) {
 		if (bad_each == 0 || i % bad_each != bad_each / 2)
 			assert_memory_equal(drv_dst + i * 4, drv_src + i * 4, 4);

@@ -125,9 +125,10 @@ test_sg_max(void **state __rte_unused)
 	unsigned int i;
 	struct drv d;
 
-	drv_open(&d, &(struct drv_conf){.ring = 2048});
+	drv_open(&d, &(struct drv_conf){.ring = CBDMA_MIN_DESC});
 	assert_int_equal(rte_dma_info_get(d.id, &info), 0);
 	assert_int_equal(info.max_sges, RTE_DIM(src));
+	assert_int_equal(info.min_desc, CBDMA_MIN_DESC);
 	/* Sides cut at different places: n segments a side are 2 * n - 1 descriptors. */
 	for (i = 0; i < RTE_DIM(src); i++) {
 		src[i] = (struct rte_dma_sge){drv_iova(drv_src + i * 64), 64};
@@ -139,6 +140,15 @@ test_sg_max(void **state __rte_unused)
 	}
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, RTE_DIM(src), RTE_DIM(dst),
 			RTE_DMA_OP_FLAG_SUBMIT), 0);
+	assert_int_equal(drv_run(&d), 2 * RTE_DIM(src) - 1);
+	assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, NULL), 1);
+	assert_memory_equal(drv_dst, drv_src, RTE_DIM(src) * 64);
+
+	/* That was the whole ring, and there is no room for a fence of its own either. */
+	memset(drv_dst, 0, RTE_DIM(src) * 64);
+	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, RTE_DIM(src), RTE_DIM(dst),
+			RTE_DMA_OP_FLAG_SUBMIT | RTE_DMA_OP_FLAG_FENCE), 1);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), 0);
 	assert_int_equal(drv_run(&d), 2 * RTE_DIM(src) - 1);
 	assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, NULL), 1);
 	assert_memory_equal(drv_dst, drv_src, RTE_DIM(src) * 64);
@@ -177,7 +187,7 @@ test_sg_arguments(void **state __rte_unused)
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, dst, src, 3, 3, 0), -EINVAL);
 	src[2].length = 100;
 	/* Nothing of these has got into the ring. */
-	assert_int_equal(rte_dma_burst_capacity(d.id, 0), DRV_MIN_CAPACITY);
+	assert_int_equal(rte_dma_burst_capacity(d.id, 0), DRV_CAPACITY);
 	assert_int_equal(rte_dma_copy_sg(d.id, 0, src, dst, 3, 3, RTE_DMA_OP_FLAG_SUBMIT), 0);
 	assert_int_equal(drv_run(&d), 3);
 	assert_int_equal(rte_dma_completed(d.id, 0, 8, NULL, NULL), 1);
@@ -232,7 +242,7 @@ test_sg_empty_segments(void **state __rte_unused)
 static void
 test_sg_no_space(void **state __rte_unused)
 {
-	const unsigned int capacity = DRV_MIN_CAPACITY;
+	const unsigned int capacity = DRV_CAPACITY;
 	struct rte_dma_sge src[64], dst[64], whole[2];
 	const uint64_t submit = RTE_DMA_OP_FLAG_SUBMIT;
 	unsigned int i, idx;

@@ -29,13 +29,20 @@ extern int cbdma_logtype;
 #define CBDMA_LOG(level, name, fmt, ...) \
 	RTE_LOG_LINE(level, CBDMA, "%s: " fmt, name, ##__VA_ARGS__)
 
-/* Segments on each side of a scatter/gather copy. It can take as many descriptors as both sides
- * have together, and one for a fence: no ring is shorter than that, so that a full ring is never
- * full for good.
+/* Segments on each side of a scatter/gather copy. Each piece is a descriptor of its own in any case,
+ * so more of them save nothing, and dmadev_autotest of DPDK 25.03 and later allocates 64 bytes a segment
+ * on the stack for each combination of numbers of segments: 2 MB with 32, 16 MB with 64.
+ *
+ * One copy takes one descriptor less than both sides have segments together, or fewer, and that is
+ * what the shortest ring has room for (a fence takes one only behind operations that are not done), so
+ * that a full ring is never full for good.
+ *
+ * The longest ring takes 1 MB: with physical addresses that has to lie in one hugepage, which may have
+ * 2 MB, beside what DPDK's allocator keeps there.
  */
-#define CBDMA_MAX_SGES 64
-#define CBDMA_MIN_DESC 256
-#define CBDMA_MAX_DESC 32768
+#define CBDMA_MAX_SGES 32
+#define CBDMA_MIN_DESC (2 * CBDMA_MAX_SGES)
+#define CBDMA_MAX_DESC 16384
 
 #define CBDMA_SLOT ((uint32_t)sizeof(struct cbdma_desc))
 

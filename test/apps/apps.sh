@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What the scripts of this folder share. To be sourced, behind test/setup.sh.
+
+# cannot_run REASON...: a mirror need not have everything; that is not a failure of what is tested.
+cannot_run()
+{
+	echo "cannot run: $*"
+	exit 77
+}
+
+# build_example NAME: sets EXAMPLE, the program examples/NAME of the DPDK that is installed. Its source
+# is in the package with the guides, which is downloaded but not installed.
+build_example()
+{
+	local version dir=$TOP/build/dpdk-examples/$1 flags
+
+	version=$(dpkg-query -W -f '${Version}' libdpdk-dev)
+	EXAMPLE=$dir/$version/$1
+	[ ! -x "$EXAMPLE" ] || return 0
+	rm -rf "${dir:?}/$version"
+	mkdir -p "$dir/$version"
+	say "building DPDK's examples/$1"
+	(cd "$dir/$version" && run apt-get -qq -o "APT::Sandbox::User=$(id -un)" download \
+		"dpdk-doc=$version") ||
+		cannot_run "dpdk-doc $version, which has the source of examples/$1, cannot be downloaded"
+	dpkg-deb --fsys-tarfile "$dir/$version"/*.deb | tar -x -C "$dir/$version" \
+		--strip-components=6 "./usr/share/dpdk/examples/$1"
+	rm "$dir/$version"/*.deb
+	read -ra flags <<<"$(pkg-config --cflags --libs libdpdk)"
+	run gcc -O3 -DALLOW_EXPERIMENTAL_API -o "$EXAMPLE" "$dir/$version"/*.c "${flags[@]}" ||
+		die "examples/$1 of DPDK $version does not compile"
+}
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds; fails when it does not in that time.
+wait_for()
+{
+	local end=$((SECONDS + $1))
+	shift
+
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
