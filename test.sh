@@ -252,6 +252,8 @@ suite "unit tests: TSan" tsan --suite unit --suite driver --suite copyengine:thr
 	--timeout-multiplier 5
 check "instructions of the data path" test/bench/driver_instructions.sh \
 	build/gcc/test/bench/driver_bench
+check "instructions of lib/copyengine" test/bench/ce_instructions.sh \
+	build/gcc/test/bench/ce-instructions
 check "dpdk-test: dmadev_autotest, this machine's DPDK" test/autotest.sh build/gcc
 check "dpdk-test: dmadev_autotest, device in another process" test/autotest.sh build/gcc socket
 check "Debian 13: build with gcc" debian13_build gcc

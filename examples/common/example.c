@@ -60,6 +60,8 @@ example_begin(int *argc, char ***argv, const char *usage)
 	sigaction(SIGTERM, &action, NULL);
 }
 
+static int16_t device = -1; /* that was started */
+
 struct ce_adapter *
 example_adapter(const struct ce_adapter_conf *conf)
 {
@@ -74,6 +76,7 @@ example_adapter(const struct ce_adapter_conf *conf)
 	adapter = ce_adapter_get(dev_id, conf);
 	if (adapter == NULL)
 		example_fail("DMA device %d cannot be used: %s", dev_id, rte_strerror(rte_errno));
+	device = dev_id;
 	ce_adapter_info_get(adapter, &info);
 	rte_dma_info_get(dev_id, &dma_info);
 	printf("DMA device %s: %u map registers, %s\n", dma_info.dev_name, info.map_registers,
@@ -108,6 +111,9 @@ fail(int status, const char *end, const char *format, va_list args)
 	fprintf(stderr, "error: ");
 	vfprintf(stderr, format, args);
 	fprintf(stderr, "%s\n", end);
+	/* It may be at work on memory that is about to go, and drivers do not stop it then. */
+	if (device >= 0)
+		rte_dma_stop(device);
 	clean_up();
 	/* What Ctrl-C has broken off has not failed by itself. */
 	exit(example_stop != 0 ? 128 + example_stop : status);

@@ -8,174 +8,13 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_lcore.h>
 #include <rte_malloc.h>
-#include <rte_memcpy.h>
 
-#include "cei_adapter.h"
+#include "cei_channel.h"
+#include "cei_conf.h"
+#include "cei_cyclic.h"
 #include "cei_fast.h"
-
-#define DEFAULT_RING_SIZE      1024
-#define DEFAULT_SHARE	       64 /* map registers of an owner who shares */
-#define DEFAULT_MAX_SEGMENT    (1u << 20) /* what the smallest of DPDK's engines take */
-#define DEFAULT_BOUNCE_SIZE    16384
-#define DEFAULT_BOUNCE_BUFFERS 64
-#define DEFAULT_SG_BLOCKS      1024
-#define DEFAULT_TIMEOUT_MS     10000
-
-/* The break-even size of an engine that cannot be measured. */
-#define DEFAULT_BREAK_EVEN 1024
-#define MEASURED_OPS	   32
-#define MEASURED_ROUNDS	   8
-#define MEASURED_MAX	   16384
-
-#define LARGEST_BOUNCE_SIZE (1u << 20)
-
-static bool
-conf_valid(const struct ce_adapter_conf *conf)
-{
-	const uint32_t flags = CE_ADAPTER_SHARED | CE_ADAPTER_NO_SG | CE_ADAPTER_NO_SVA;
-
-	return (conf->flags & ~flags) == 0 && conf->max_segment >= 64 && conf->bounce_size >= 64 &&
-		conf->bounce_size <= LARGEST_BOUNCE_SIZE && conf->bounce_buffers >= 1 &&
-		conf->bounce_buffers <= UINT16_MAX && conf->nb_stripes < CE_MAX_CHANNELS &&
-		(conf->nb_stripes == 0 || conf->stripes != NULL) &&
-		conf->direction <= RTE_DMA_DIR_DEV_TO_MEM;
-}
-
-/* Put the defaults in. Returns 0, or -EINVAL. */
-int
-cei_conf_complete(const struct ce_adapter_conf *given, struct ce_adapter_conf *conf)
-{
-	if (given == NULL)
-		memset(conf, 0, sizeof(*conf));
-	else if (given != conf)
-		*conf = *given;
-	if (conf->nb_vchans == 0)
-		conf->nb_vchans = 1;
-	if (conf->ring_size == 0)
-		conf->ring_size = DEFAULT_RING_SIZE;
-	if (conf->map_registers == 0)
-		conf->map_registers = conf->flags & CE_ADAPTER_SHARED ? DEFAULT_SHARE : UINT16_MAX;
-	if (conf->max_segment == 0)
-		conf->max_segment = DEFAULT_MAX_SEGMENT;
-	if (conf->bounce_size == 0)
-		conf->bounce_size = DEFAULT_BOUNCE_SIZE;
-	if (conf->bounce_buffers == 0)
-		conf->bounce_buffers = DEFAULT_BOUNCE_BUFFERS;
-	if (conf->sg_blocks == 0)
-		conf->sg_blocks = DEFAULT_SG_BLOCKS;
-	if (conf->timeout_ms == 0)
-		conf->timeout_ms = DEFAULT_TIMEOUT_MS;
-	return conf_valid(conf) ? 0 : -EINVAL;
-}
-
-/* Cycles of the core for giving an operation to the engine and learning that it is done. */
-static uint64_t
-engine_cycles(struct ce_queue *q, rte_iova_t dst, rte_iova_t src)
-{
-	const uint64_t limit = rte_get_tsc_hz() / 1000;
-	uint64_t start, cycles, deadline;
-	unsigned int i, done = 0, given = 0;
-	bool error = false;
-
-	start = rte_rdtsc_precise();
-	for (i = 0; i < MEASURED_OPS; i++)
-		given += rte_dma_copy(q->dev_id, q->vchan, src, dst, 64, 0) >= 0;
-	rte_dma_submit(q->dev_id, q->vchan);
-	cycles = rte_rdtsc_precise() - start;
-	deadline = rte_rdtsc() + limit;
-	while (done < given && !error && rte_rdtsc() < deadline)
-		done += rte_dma_completed(q->dev_id, q->vchan, given - done, NULL, &error);
-	start = rte_rdtsc_precise();
-	done += rte_dma_completed(q->dev_id, q->vchan, 1, NULL, &error);
-	cycles += rte_rdtsc_precise() - start;
-	return done < MEASURED_OPS || error ? UINT64_MAX : cycles / MEASURED_OPS;
-}
-
-static uint64_t
-cpu_cycles(uint8_t *dst, const uint8_t *src, size_t length)
-{
-	uint64_t start, least = UINT64_MAX;
-	unsigned int i, round;
-
-	for (round = 0; round < MEASURED_ROUNDS; round++) {
-		start = rte_rdtsc_precise();
-		for (i = 0; i < 16; i++) {
-			rte_memcpy(dst, src, length);
-			rte_compiler_barrier();
-		}
-		least = RTE_MIN(least, (rte_rdtsc_precise() - start) / 16);
-	}
-	return least;
-}
-
-/* The size from which on a copy costs the core less when the engine does it. */
-static uint32_t
-measure(struct ce_device *dev)
-{
-	struct ce_queue *q = &dev->queues[0];
-	uint64_t cycles, least = UINT64_MAX;
-	uint32_t size = DEFAULT_BREAK_EVEN;
-	rte_iova_t src, dst;
-	unsigned int round;
-	uint8_t *memory;
-
-	memory = rte_zmalloc_socket("ce_measure", 2 * MEASURED_MAX, 4096, dev->socket);
-	if (memory == NULL)
-		return size;
-	src = dev->sva ? (uintptr_t)memory : rte_malloc_virt2iova(memory);
-	dst = src + 64;
-	if (src == RTE_BAD_IOVA || dev->direction != RTE_DMA_DIR_MEM_TO_MEM)
-		goto out;
-	for (round = 0; round < MEASURED_ROUNDS; round++) {
-		cycles = engine_cycles(q, dst, src);
-		if (cycles == UINT64_MAX) {
-			/* What it was given must not be taken for ours. */
-			if (rte_dma_stop(dev->dev_id) < 0 || rte_dma_start(dev->dev_id) < 0)
-				cei_device_die(dev, ENODEV);
-			goto out;
-		}
-		least = RTE_MIN(least, cycles);
-	}
-	for (size = 64; size < MEASURED_MAX; size *= 2)
-		if (cpu_cycles(memory + MEASURED_MAX, memory, size) > least)
-			break;
-out:
-	rte_free(memory);
-	return size;
-}
-
-static bool
-device_in_use(const struct ce_device *dev)
-{
-	bool used = false;
-	uint16_t i;
-
-	for (i = 0; i < dev->nb_vchans; i++)
-		used |= dev->queues[i].nb_ports > 0;
-	return used;
-}
-
-/* The largest of what was measured of the devices. */
-uint32_t
-cei_break_even(struct ce_queue **queues, unsigned int nb_queues, uint32_t wanted)
-{
-	struct ce_device *dev;
-	uint32_t most = 0;
-	unsigned int i;
-
-	if (nb_queues == 0)
-		return UINT32_MAX;
-	for (i = 0; wanted == 0 && i < nb_queues; i++) {
-		dev = queues[i]->dev;
-		/* A device that others have begun to use is not disturbed. */
-		if (dev->break_even == 0)
-			dev->break_even = device_in_use(dev) ? DEFAULT_BREAK_EVEN : measure(dev);
-		most = RTE_MAX(most, dev->break_even);
-	}
-	return wanted == 0 ? most : wanted;
-}
+#include "cei_telemetry.h"
 
 static int
 context_init(struct ce_adapter *adapter)
@@ -241,9 +80,26 @@ closing_set(struct ce_adapter *adapter, bool closing)
 		cei_stream_refuse(&adapter->streams[i], refuses);
 }
 
+/* With cei_device_lock() held. */
+static void
+adapter_destroy(struct ce_adapter *adapter)
+{
+	unsigned int i;
+
+	cei_telemetry_remove(adapter);
+	for (i = 0; i < adapter->nb_streams; i++)
+		cei_stream_fini(&adapter->streams[i]);
+	for (i = 0; i < adapter->nb_queues; i++)
+		adapter->queues[i]->map_registers += adapter->taken[i];
+	ce_common_pool_destroy(adapter->context.bounce);
+	cei_sglists_fini(&adapter->context);
+	cei_memory_fini(&adapter->context.memory);
+	rte_free(adapter);
+}
+
 /* A handle on queues, none for the CPU's. With cei_device_lock() held. */
-struct ce_adapter *
-cei_adapter_create(const struct ce_adapter_conf *conf, struct ce_queue **queues,
+static struct ce_adapter *
+adapter_create(const struct ce_adapter_conf *conf, struct ce_queue **queues,
 	unsigned int nb_queues, struct ce_controller *controller)
 {
 	struct ce_adapter *adapter;
@@ -277,29 +133,12 @@ cei_adapter_create(const struct ce_adapter_conf *conf, struct ce_queue **queues,
 		ret = streams_init(adapter);
 	closing_set(adapter, false);
 	if (ret < 0) {
-		cei_adapter_destroy(adapter);
+		adapter_destroy(adapter);
 		rte_errno = -ret;
 		return NULL;
 	}
 	cei_telemetry_add(adapter);
 	return adapter;
-}
-
-/* With cei_device_lock() held. */
-void
-cei_adapter_destroy(struct ce_adapter *adapter)
-{
-	unsigned int i;
-
-	cei_telemetry_remove(adapter);
-	for (i = 0; i < adapter->nb_streams; i++)
-		cei_stream_fini(&adapter->streams[i]);
-	for (i = 0; i < adapter->nb_queues; i++)
-		adapter->queues[i]->map_registers += adapter->taken[i];
-	ce_common_pool_destroy(adapter->context.bounce);
-	cei_sglists_fini(&adapter->context);
-	cei_memory_fini(&adapter->context.memory);
-	rte_free(adapter);
 }
 
 static bool
@@ -322,76 +161,54 @@ is_busy(const struct ce_adapter *adapter)
 		!LIST_EMPTY(&adapter->context.memory.registrations);
 }
 
-static int
-queue_get(const struct ce_channel_id *id, const struct ce_adapter_conf *conf, struct ce_queue **q)
-{
-	struct ce_adapter_conf channel_conf = *conf;
-	struct ce_device *dev;
-
-	channel_conf.vchan = id->vchan;
-	dev = cei_device_get(id->dev_id, &channel_conf);
-	if (dev == NULL)
-		return -rte_errno;
-	*q = &dev->queues[id->vchan];
-	if ((*q)->map_registers > 0)
-		return 0;
-	cei_device_put(dev);
-	return -ENOSPC;
-}
-
-/* Whether what goes to one channel may as well go to the other. */
-bool
-cei_queues_alike(const struct ce_queue *a, const struct ce_queue *b)
-{
-	return a->dev->sva == b->dev->sva && a->dev->fill == b->dev->fill &&
-		(a->dev->max_sges > 1) == (b->dev->max_sges > 1);
-}
-
-/* Get the channels of a handle of its own. Returns how many there are, or a negative errno. */
-static int
-queues_get(int16_t dev_id, const struct ce_adapter_conf *conf, struct ce_queue **queues)
-{
-	struct ce_channel_id id = {dev_id, conf->vchan};
-	unsigned int i;
-	int ret = 0;
-
-	for (i = 0; ret == 0 && i <= conf->nb_stripes; i++) {
-		if (i > 0)
-			id = conf->stripes[i - 1];
-		ret = queue_get(&id, conf, &queues[i]);
-		if (ret < 0)
-			break;
-		if (!cei_queues_alike(queues[0], queues[i]))
-			ret = -EINVAL;
-	}
-	if (ret == 0)
-		return i;
-	while (i-- > 0)
-		cei_device_put(queues[i]->dev);
-	return ret;
-}
-
 struct ce_adapter *
 ce_adapter_get(int16_t dev_id, const struct ce_adapter_conf *given)
 {
 	struct ce_queue *queues[CE_MAX_CHANNELS];
+	struct ce_channel_id ids[CE_MAX_CHANNELS];
 	struct ce_adapter *adapter = NULL;
+	unsigned int nb_queues = 0;
 	struct ce_adapter_conf conf;
-	int i, nb_queues = 0;
+	int ret = 0;
 
 	if (cei_conf_complete(given, &conf) < 0 || (dev_id == CE_CPU && conf.nb_stripes > 0)) {
 		rte_errno = EINVAL;
 		return NULL;
 	}
+	if (dev_id != CE_CPU) {
+		nb_queues = 1 + conf.nb_stripes;
+		ids[0] = (struct ce_channel_id){dev_id, conf.vchan};
+		memcpy(&ids[1], conf.stripes, conf.nb_stripes * sizeof(ids[0]));
+	}
 	cei_device_lock();
-	if (dev_id != CE_CPU)
-		nb_queues = queues_get(dev_id, &conf, queues);
-	if (nb_queues < 0)
-		rte_errno = -nb_queues;
-	else
-		adapter = cei_adapter_create(&conf, queues, nb_queues, NULL);
-	for (i = 0; adapter == NULL && i < nb_queues; i++)
-		cei_device_put(queues[i]->dev);
+	ret = cei_queues_get(ids, nb_queues, &conf, queues);
+	if (ret == 0) {
+		adapter = adapter_create(&conf, queues, nb_queues, NULL);
+		if (adapter == NULL)
+			cei_queues_put(queues, nb_queues);
+	} else {
+		rte_errno = -ret;
+	}
+	cei_device_unlock();
+	return adapter;
+}
+
+struct ce_adapter *
+ce_controller_adapter_get(struct ce_controller *controller, const struct ce_adapter_conf *given)
+{
+	struct ce_queue *queues[CE_MAX_CHANNELS];
+	struct ce_adapter *adapter = NULL;
+	struct ce_adapter_conf conf;
+	unsigned int nb_queues;
+
+	cei_device_lock();
+	if (cei_controller_get(controller, given, &conf, queues, &nb_queues) == 0) {
+		adapter = adapter_create(&conf, queues, nb_queues, controller);
+		if (adapter == NULL)
+			cei_controller_put(controller);
+	} else {
+		rte_errno = EINVAL;
+	}
 	cei_device_unlock();
 	return adapter;
 }
@@ -402,41 +219,19 @@ ce_adapter_put(struct ce_adapter *adapter)
 	struct ce_queue *queues[CE_MAX_CHANNELS];
 	struct ce_controller *controller = adapter->controller;
 	const unsigned int nb_queues = adapter->nb_queues;
-	unsigned int i;
 
 	cei_leave(adapter, cei_enter(adapter, __func__));
 	if (is_busy(adapter))
 		return -EBUSY;
 	memcpy(queues, adapter->queues, sizeof(queues));
 	cei_device_lock();
-	cei_adapter_destroy(adapter);
+	adapter_destroy(adapter);
 	if (controller != NULL)
 		cei_controller_put(controller);
-	for (i = 0; controller == NULL && i < nb_queues; i++)
-		cei_device_put(queues[i]->dev);
+	else
+		cei_queues_put(queues, nb_queues);
 	cei_device_unlock();
 	return 0;
-}
-
-void
-ce_adapter_info_get(const struct ce_adapter *adapter, struct ce_adapter_info *info)
-{
-	const struct ce_queue *q = adapter->nb_queues > 0 ? adapter->queues[0] : NULL;
-
-	memset(info, 0, sizeof(*info));
-	info->dev_id = q != NULL ? q->dev_id : CE_CPU;
-	info->vchan = q != NULL ? q->vchan : 0;
-	info->ring_size = q != NULL ? q->dev->ring_size : adapter->conf.ring_size;
-	info->channels = adapter->nb_queues;
-	info->socket = adapter->context.socket;
-	info->sg = adapter->context.max_sges > 1;
-	info->sva = adapter->context.memory.identity;
-	info->fill = adapter->context.fill;
-	info->max_sges = adapter->context.max_sges;
-	info->map_registers = adapter->map_registers;
-	info->max_segment = adapter->context.max_segment;
-	info->break_even = adapter->context.break_even;
-	info->id = adapter->id;
 }
 
 /* Progress of everything; transfers without a callback that finish are stored. */
@@ -492,8 +287,13 @@ int
 ce_submit(struct ce_adapter *adapter, struct ce_transfer *const *transfers, unsigned int count)
 {
 	const int nested = cei_enter(adapter, __func__);
-	const int ret = cei_fast_submit(&adapter->streams[0], transfers, count);
+	struct ce_stream *s = &adapter->streams[0];
+	int ret = cei_fast_submit(s, transfers, count), rest;
 
+	if (unlikely(ret == 0 || (unsigned int)ret < count)) {
+		rest = cei_stream_submit(s, transfers + ret, count - ret);
+		ret = rest >= 0 || ret == 0 ? ret + rest : ret;
+	}
 	cei_leave(adapter, nested);
 	return ret;
 }
@@ -508,7 +308,7 @@ ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *t)
 	if (likely((cei_fast_state(t) | (uintptr_t)t->src | (uintptr_t)t->dst) == 0))
 		ret = cei_fast_start(s, t, t->dst_va, t->src_va, t->length, false);
 	else
-		ret = cei_fast_missed(s, t);
+		ret = cei_stream_missed(s, t);
 	cei_leave(adapter, nested);
 	return ret;
 }
@@ -530,7 +330,7 @@ copy_slow(struct ce_stream *s, struct ce_transfer *t, void *dst, const void *src
 		return -EBUSY;
 	ranges_set(t, dst, src, length);
 	t->flags &= ~CE_TRANSFER_FILL;
-	return cei_fast_missed(s, t);
+	return cei_stream_missed(s, t);
 }
 
 int
@@ -564,7 +364,7 @@ ce_transfer_fill(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, u
 		ranges_set(t, dst, NULL, length);
 		t->pattern = pattern;
 		t->flags |= CE_TRANSFER_FILL;
-		ret = cei_fast_missed(&adapter->streams[0], t);
+		ret = cei_stream_missed(&adapter->streams[0], t);
 	}
 	cei_leave(adapter, nested);
 	return ret;
@@ -619,6 +419,17 @@ close_by(struct ce_adapter *adapter, uint64_t deadline)
 	return 0;
 }
 
+static bool
+all_stopped(const struct ce_adapter *adapter)
+{
+	bool stopped = true;
+	unsigned int i;
+
+	for (i = 0; i < adapter->nb_queues; i++)
+		stopped &= adapter->queues[i]->dev->stopped;
+	return stopped;
+}
+
 int
 ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 {
@@ -634,8 +445,9 @@ ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms)
 	if (ret == -ETIMEDOUT && (adapter->nb_queues == 0 || !adapter->queues[0]->shared)) {
 		for (i = 0; i < adapter->nb_queues; i++)
 			cei_device_die(adapter->queues[i]->dev, ETIMEDOUT);
-		/* All is back now: what is left is bounded by callbacks that may not submit. */
-		ret = close_by(adapter, UINT64_MAX);
+		/* All is back now, of a device that stops: callbacks may not submit. */
+		while ((ret = close_by(adapter, 0)) == -ETIMEDOUT && all_stopped(adapter))
+			;
 	}
 	if (ret == 0) {
 		cei_channel_close(adapter);

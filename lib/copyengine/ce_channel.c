@@ -3,11 +3,13 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "cei_adapter.h"
+#include "cei_channel.h"
+#include "cei_conf.h"
 
 /* Requests that one call calls back. */
 #define DELIVERED_PER_CALL 64u
@@ -25,6 +27,7 @@ struct ce_controller {
 	uint32_t refs; /* handles, under cei_device_lock() */
 	struct ce_adapter_conf conf;
 	TAILQ_HEAD(, ce_request) queue;
+	struct ce_queue *queues[CE_MAX_CHANNELS];
 	struct channel channels[CE_MAX_CHANNELS];
 };
 
@@ -36,72 +39,37 @@ public(struct ce_request *request)
 }
 
 static int
-channel_open(struct channel *channel, const struct ce_channel_id *id,
-	const struct ce_adapter_conf *conf)
-{
-	struct ce_adapter_conf channel_conf = *conf;
-	struct ce_device *dev;
-
-	channel_conf.vchan = id->vchan;
-	dev = cei_device_get(id->dev_id, &channel_conf);
-	if (dev == NULL)
-		return -rte_errno;
-	channel->queue = &dev->queues[id->vchan];
-	channel->map_registers = channel->queue->map_registers;
-	channel->nb_free = channel->map_registers;
-	channel->queue->map_registers = 0;
-	return channel->map_registers == 0 ? -ENOSPC : 0;
-}
-
-static void
-channel_close(struct channel *channel)
-{
-	if (channel->queue == NULL)
-		return;
-	channel->queue->map_registers += channel->map_registers;
-	cei_device_put(channel->queue->dev);
-}
-
-static void
-queues_of(const struct ce_controller *controller, struct ce_queue **queues)
-{
-	unsigned int i;
-
-	for (i = 0; i < controller->nb_channels; i++)
-		queues[i] = controller->channels[i].queue;
-}
-
-static int
 channels_open(struct ce_controller *controller, const struct ce_channel_id *ids)
 {
-	struct ce_queue *queues[CE_MAX_CHANNELS];
+	struct channel *channel;
 	unsigned int i;
-	int ret = 0;
+	int ret;
 
-	for (i = 0; ret == 0 && i < controller->nb_channels; i++) {
-		ret = channel_open(&controller->channels[i], &ids[i], &controller->conf);
-		/* What is built for one channel has to serve on any. */
-		if (ret == 0 && !cei_queues_alike(controller->channels[0].queue,
-				controller->channels[i].queue))
-			ret = -EINVAL;
-	}
+	/* What is built for one channel has to serve on any, so they are alike. */
+	ret = cei_queues_get(ids, controller->nb_channels, &controller->conf, controller->queues);
 	if (ret < 0)
 		return ret;
+	for (i = 0; i < controller->nb_channels; i++) {
+		channel = &controller->channels[i];
+		channel->queue = controller->queues[i];
+		channel->map_registers = channel->queue->map_registers;
+		channel->nb_free = channel->map_registers;
+		channel->queue->map_registers = 0;
+	}
 	/* Now, while nobody else is on the channels. */
-	queues_of(controller, queues);
 	controller->conf.break_even = cei_break_even(
-		queues, controller->nb_channels, controller->conf.break_even);
+		controller->queues, controller->nb_channels, controller->conf.break_even);
 	return 0;
 }
 
 static void
-controller_free(struct ce_controller *controller)
+channels_close(struct ce_controller *controller)
 {
 	unsigned int i;
 
 	for (i = 0; i < controller->nb_channels; i++)
-		channel_close(&controller->channels[i]);
-	rte_free(controller);
+		controller->queues[i]->map_registers += controller->channels[i].map_registers;
+	cei_queues_put(controller->queues, controller->nb_channels);
 }
 
 struct ce_controller *
@@ -131,11 +99,10 @@ ce_controller_create(const struct ce_channel_id *channels, unsigned int count,
 	TAILQ_INIT(&controller->queue);
 	cei_device_lock();
 	ret = channels_open(controller, channels);
-	if (ret < 0)
-		controller_free(controller);
 	cei_device_unlock();
 	if (ret == 0)
 		return controller;
+	rte_free(controller);
 	rte_errno = -ret;
 	return NULL;
 }
@@ -151,8 +118,10 @@ ce_controller_destroy(struct ce_controller *controller)
 	if (controller->refs > 0)
 		ret = -EBUSY;
 	else
-		controller_free(controller);
+		channels_close(controller);
 	cei_device_unlock();
+	if (ret == 0)
+		rte_free(controller);
 	return ret;
 }
 
@@ -163,35 +132,31 @@ cei_controller_put(struct ce_controller *controller)
 	controller->refs--;
 }
 
-struct ce_adapter *
-ce_controller_adapter_get(struct ce_controller *controller, const struct ce_adapter_conf *given)
+/* For one more handle: complete what it is to have. With cei_device_lock() held. Returns 0, or -EINVAL. */
+int
+cei_controller_get(struct ce_controller *controller, const struct ce_adapter_conf *given,
+	struct ce_adapter_conf *conf, struct ce_queue **queues, unsigned int *nb_queues)
 {
-	struct ce_queue *queues[CE_MAX_CHANNELS];
-	struct ce_adapter_conf conf = {0};
-	struct ce_adapter *adapter;
 	unsigned int i;
 
+	memset(conf, 0, sizeof(*conf));
 	if (given != NULL)
-		conf = *given;
-	conf.flags |= controller->conf.flags;
-	if (conf.map_registers == 0)
-		conf.map_registers = controller->conf.map_registers;
-	if (conf.break_even == 0)
-		conf.break_even = controller->conf.break_even;
-	if (conf.nb_stripes > 0 || cei_conf_complete(&conf, &conf) < 0) {
-		rte_errno = EINVAL;
-		return NULL;
+		*conf = *given;
+	conf->flags |= controller->conf.flags;
+	if (conf->map_registers == 0)
+		conf->map_registers = controller->conf.map_registers;
+	if (conf->break_even == 0)
+		conf->break_even = controller->conf.break_even;
+	if (conf->nb_stripes > 0 || cei_conf_complete(conf, conf) < 0)
+		return -EINVAL;
+	*nb_queues = controller->nb_channels;
+	for (i = 0; i < controller->nb_channels; i++) {
+		queues[i] = controller->queues[i];
+		conf->map_registers =
+			RTE_MIN(conf->map_registers, controller->channels[i].map_registers);
 	}
-	for (i = 0; i < controller->nb_channels; i++)
-		conf.map_registers =
-			RTE_MIN(conf.map_registers, controller->channels[i].map_registers);
-	queues_of(controller, queues);
-	cei_device_lock();
-	adapter = cei_adapter_create(&conf, queues, controller->nb_channels, controller);
-	if (adapter != NULL)
-		controller->refs++;
-	cei_device_unlock();
-	return adapter;
+	controller->refs++;
+	return 0;
 }
 
 /* A free channel with as many free map registers as the request wants. */

@@ -9,7 +9,8 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "cei_adapter.h"
+#include "cei_channel.h"
+#include "cei_cyclic.h"
 #include "cei_fast.h"
 
 /*

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 
-#include <rte_cycles.h>
 #include <rte_memcpy.h>
 
 #include "cei_fast.h"
@@ -80,13 +79,6 @@ side_find(struct ce_memory *memory, struct ce_fast_side *side, const void *va, u
 	return address >= side->start && address < side->end && length <= side->end - address;
 }
 
-/* Whether a transfer is of a range to a range, and nothing else is asked for. */
-static inline bool
-is_plain(const struct ce_transfer *t)
-{
-	return (cei_fast_state(t) | (uintptr_t)t->src | (uintptr_t)t->dst) == 0;
-}
-
 /*
  * Have the fast path take transfers that are like one that it did not. How much room a side has goes by
  * the longest of them, so that only one comparison is left to make.
@@ -99,7 +91,7 @@ look_up(struct ce_stream *s, const struct ce_transfer *t)
 	struct ce_fast *fast = &s->fast;
 	uint64_t longest = length;
 
-	if (fast->room_end == s->head || !is_plain(t) || length < least ||
+	if (fast->room_end == s->head || !cei_fast_plain(t) || length < least ||
 		length > s->context->max_segment)
 		return false;
 	if (fast->least == least)
@@ -122,45 +114,6 @@ look_up(struct ce_stream *s, const struct ce_transfer *t)
 	return true;
 }
 
-/* Give the engine transfers up to one that is not for the fast path. Returns how many. */
-static __rte_always_inline unsigned int
-start_operations(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count)
-{
-	struct ce_transfer *const *next = transfers, *const *end, *t;
-	const struct ce_fast *fast = &s->fast;
-	const int16_t dev_id = fast->dev_id;
-	const uint16_t vchan = fast->vchan;
-	const uint32_t at = s->head & s->mask;
-	uint64_t length, src_at, dst_at;
-	uint32_t first;
-
-	if (unlikely(fast->generation !=
-		    atomic_load_explicit(&cei_memory_generation, memory_order_relaxed)))
-		return 0;
-	end = next + RTE_MIN(count, fast->room_end - s->head);
-	for (; next != end; next++) {
-		t = *next;
-		length = t->length;
-		src_at = (uintptr_t)t->src_va - fast->src.start;
-		dst_at = (uintptr_t)t->dst_va - fast->dst.start;
-		if (unlikely(!is_plain(t) || !cei_fast_fits(fast, length) ||
-			    src_at > fast->src.room || dst_at > fast->dst.room))
-			break;
-		if (unlikely(rte_dma_copy(dev_id, vchan, fast->src.iova + src_at,
-				     fast->dst.iova + dst_at, length, 0) < 0))
-			break;
-		t->status = -EINPROGRESS;
-		t->done = 0;
-	}
-	count = next - transfers;
-	first = RTE_MIN(count, s->mask + 1 - at);
-	memcpy(&s->transfers[at], transfers, first * sizeof(t));
-	if (unlikely(first < count))
-		memcpy(s->transfers, transfers + first, (count - first) * sizeof(t));
-	CE_COUNT(s->head, count);
-	return count;
-}
-
 /* Have the CPU copy transfers up to one that is not for it. *cpu is what it may copy in this call. */
 static unsigned int
 start_copies(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count,
@@ -175,7 +128,7 @@ start_copies(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned
 	count = RTE_MIN(count, s->mask + 1 - (s->head - s->tail));
 	for (i = 0; i < count; i++) {
 		t = transfers[i];
-		if (unlikely(!is_plain(t) || t->length >= limit || t->length - 1 >= *cpu ||
+		if (unlikely(!cei_fast_plain(t) || t->length >= limit || t->length - 1 >= *cpu ||
 			    t->src_va == NULL || t->dst_va == NULL))
 			break;
 		rte_memcpy(t->dst_va, t->src_va, t->length);
@@ -208,19 +161,11 @@ cei_fast_find(
 		return start_copies(s, transfers, count, cpu);
 	cei_fast_open(s);
 	if (look_up(s, transfers[0]))
-		n = start_operations(s, transfers, count);
+		n = cei_fast_operations(s, transfers, count);
 	cei_fast_close(s);
 	if (n > 0)
 		cei_queue_set_silent(s->ports->queue, true);
 	return n;
-}
-
-static void
-sample_begin(struct ce_stream *s, struct ce_transfer *t, uint32_t at)
-{
-	s->sampled = t;
-	s->sampled_at = at;
-	s->sampled_tsc = rte_rdtsc();
 }
 
 /* A doorbell was not taken: the device is lost, and what it was given comes back. */
@@ -230,63 +175,6 @@ cei_fast_no_doorbell(struct ce_stream *s)
 	cei_fast_close(s);
 	cei_device_die(s->ports->queue->dev, ENODEV);
 	return 0;
-}
-
-/* The device did not take the newest transfer. */
-__rte_cold int
-cei_fast_refused(struct ce_stream *s)
-{
-	struct ce_transfer *t;
-	int ret;
-
-	CE_COUNT(s->head, -1);
-	t = s->transfers[s->head & s->mask];
-	t->status = 0;
-	ret = cei_stream_submit(s, &t, 1);
-	return RTE_MIN(ret, 0);
-}
-
-/* A transfer by itself that was not for the fast path. Returns 0, or why it is refused. */
-int
-cei_fast_missed(struct ce_stream *s, struct ce_transfer *t)
-{
-	const bool more = t->flags & CE_TRANSFER_MORE;
-	int ret;
-
-	if (s->head != s->fast.end || s->head == s->fast.room_end || t->src != NULL ||
-		t->dst != NULL || t->status != 0 || (t->flags & ~CE_TRANSFER_MORE) != 0) {
-		ret = cei_stream_submit(s, &t, 1);
-		return RTE_MIN(ret, 0);
-	}
-	/* It was, but for the sample that is due. */
-	s->fast.end = s->fast.room_end;
-	sample_begin(s, t, s->head);
-	ret = cei_fast_start(s, t, t->dst_va, t->src_va, t->length, more);
-	if (ret < 0)
-		s->sampled = NULL;
-	return ret;
-}
-
-/* Start transfers, with one doorbell. Returns how many; or, when the first is refused, why. */
-int
-cei_fast_submit(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count)
-{
-	const uint32_t head = s->head;
-	unsigned int n;
-	int ret;
-
-	n = start_operations(s, transfers, count);
-	if (likely(n == count && n > 0)) {
-		if (unlikely((int32_t)(head - s->sample_next) >= 0 && s->sampled == NULL))
-			sample_begin(s, transfers[0], head);
-		if (unlikely(rte_dma_submit(s->fast.dev_id, s->fast.vchan) < 0))
-			cei_fast_no_doorbell(s);
-		return n;
-	}
-	if (n > 0)
-		cei_queue_set_silent(s->ports->queue, true);
-	ret = cei_stream_submit(s, transfers + n, count - n);
-	return ret >= 0 ? (int)n + ret : n > 0 ? (int)n : ret;
 }
 
 /* Returns the bytes that a transfer has transferred. */

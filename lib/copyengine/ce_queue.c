@@ -14,6 +14,9 @@
 /* How long a device may say that it is halted, while its driver tries to revive it. */
 #define HALTED_MS 100
 
+/* How long until a device that did not stop is told to again. */
+#define STOP_AGAIN_MS 10
+
 /* Refusals of others after which a user who lacks slots and does not try any more loses his turn. */
 #define PASSED_OVER_MAX 1000
 
@@ -154,11 +157,11 @@ device_open(int16_t dev_id, const struct rte_dma_info *info, const struct ce_ada
 	return dev;
 }
 
-/* What stands against one more owner of a device; 0: nothing. */
+/* What stands against one more owner of a device, or one who has some of it already; 0: nothing. */
 static int
-device_refuses(const struct ce_device *dev, const struct ce_adapter_conf *conf)
+device_refuses(const struct ce_device *dev, const struct ce_adapter_conf *conf, uint32_t own_refs)
 {
-	if (!(dev->shared && conf->flags & CE_ADAPTER_SHARED))
+	if (!(dev->shared && conf->flags & CE_ADAPTER_SHARED) && own_refs < dev->refs)
 		return EBUSY;
 	return dev->direction != conf->direction ? EBUSY : atomic_load(&dev->dead) != 0 ? ENODEV : 0;
 }
@@ -178,12 +181,26 @@ capabilities_needed(enum rte_dma_direction direction)
 	}
 }
 
-struct ce_device *
-cei_device_get(int16_t dev_id, const struct ce_adapter_conf *conf)
+static void
+device_put(struct ce_device *dev)
+{
+	if (--dev->refs > 0)
+		return;
+	TAILQ_REMOVE(&devices, dev, link);
+	if (!dev->stopped)
+		rte_dma_stop(dev->dev_id);
+	device_free(dev);
+}
+
+static struct ce_device *
+device_get(int16_t dev_id, const struct ce_adapter_conf *conf, struct ce_queue *const *own,
+	unsigned int nb_own)
 {
 	const uint64_t needed = capabilities_needed(conf->direction);
 	struct rte_dma_info info;
 	struct ce_device *dev;
+	uint32_t own_refs = 0;
+	unsigned int i;
 
 	if (rte_dma_info_get(dev_id, &info) < 0) {
 		rte_errno = EINVAL;
@@ -196,33 +213,66 @@ cei_device_get(int16_t dev_id, const struct ce_adapter_conf *conf)
 	TAILQ_FOREACH(dev, &devices, link)
 		if (dev->dev_id == dev_id)
 			break;
-	if (dev != NULL && device_refuses(dev, conf) != 0) {
-		rte_errno = device_refuses(dev, conf);
+	for (i = 0; i < nb_own; i++)
+		own_refs += own[i]->dev == dev;
+	if (dev != NULL && device_refuses(dev, conf, own_refs) != 0) {
+		rte_errno = device_refuses(dev, conf, own_refs);
 		return NULL;
 	}
 	if (dev == NULL)
 		dev = device_open(dev_id, &info, conf);
-	if (dev == NULL)
-		return NULL;
-	dev->refs++;
-	if (conf->vchan >= dev->nb_vchans) {
-		cei_device_put(dev);
-		rte_errno = EINVAL;
-		return NULL;
-	}
+	if (dev != NULL)
+		dev->refs++;
 	return dev;
 }
 
-void
-cei_device_put(struct ce_device *dev)
+/* Whether what goes to one channel may as well go to the other. */
+static bool
+alike(const struct ce_queue *a, const struct ce_queue *b)
 {
-	if (--dev->refs > 0)
-		return;
-	TAILQ_REMOVE(&devices, dev, link);
-	/* A device that died was stopped then. */
-	if (atomic_load(&dev->dead) == 0)
-		rte_dma_stop(dev->dev_id);
-	device_free(dev);
+	return a->dev->sva == b->dev->sva && a->dev->fill == b->dev->fill &&
+		(a->dev->max_sges > 1) == (b->dev->max_sges > 1);
+}
+
+void
+cei_queues_put(struct ce_queue *const *queues, unsigned int count)
+{
+	while (count-- > 0)
+		device_put(queues[count]->dev);
+}
+
+/* Get channels for one owner, all of them alike. Returns 0, or a negative errno: then none is held. */
+int
+cei_queues_get(const struct ce_channel_id *ids, unsigned int count,
+	const struct ce_adapter_conf *conf, struct ce_queue **queues)
+{
+	struct ce_device *dev;
+	unsigned int i, j, held;
+	int ret = 0;
+
+	for (i = 0, held = 0; ret == 0 && i < count; i++) {
+		dev = device_get(ids[i].dev_id, conf, queues, held);
+		if (dev == NULL) {
+			ret = -rte_errno;
+			break;
+		}
+		if (ids[i].vchan >= dev->nb_vchans) {
+			device_put(dev);
+			ret = -EINVAL;
+			break;
+		}
+		queues[held++] = &dev->queues[ids[i].vchan];
+		for (j = 0; j < i; j++)
+			if (queues[j] == queues[i])
+				ret = dev->shared ? -ENOSPC : -EBUSY;
+		if (ret == 0 && queues[i]->map_registers == 0)
+			ret = -ENOSPC;
+		else if (!alike(queues[0], queues[i]))
+			ret = -EINVAL;
+	}
+	if (ret < 0)
+		cei_queues_put(queues, held);
+	return ret;
 }
 
 /* A port with so many operations under way at most. */
@@ -299,27 +349,48 @@ route(struct ce_queue *q, unsigned int n, const int16_t *status)
 	}
 }
 
-/* See to it that a device writes no more, and give everything back to its users. With the lock held. */
+/*
+ * Stop a dead device, and give everything back to its users. While it does not stop, it may still write
+ * to their memory: then nothing comes back, and it is tried again. With the lock held.
+ */
 static void
-die(struct ce_device *dev, int error)
+dead_stop(struct ce_device *dev)
 {
-	const int16_t status = -error;
+	const int16_t status = -atomic_load(&dev->dead);
+	const uint64_t now = rte_get_tsc_cycles();
 	struct ce_queue *q;
 	uint16_t i;
 	int ret;
 
-	if (atomic_load(&dev->dead) != 0)
+	if (now < dev->stop_at)
 		return;
 	ret = rte_dma_stop(dev->dev_id);
-	CE_LOG(ERR, "device %d %s, stopped%s%s", dev->dev_id,
-		error == ENODEV ? "is gone or halted" : "completes nothing any more", ret < 0 ? ": " : "",
-		ret < 0 ? rte_strerror(-ret) : "");
-	atomic_store(&dev->dead, error);
+	/* One that has been unplugged has been stopped before. */
+	if (ret < 0 && rte_dma_is_valid(dev->dev_id)) {
+		if (dev->stop_at == 0)
+			CE_LOG(ERR, "device %d does not stop: %s; what it was given is kept until it does",
+				dev->dev_id, rte_strerror(-ret));
+		dev->stop_at = now + rte_get_tsc_hz() / 1000 * STOP_AGAIN_MS;
+		return;
+	}
+	dev->stopped = true;
 	for (i = 0; i < dev->nb_vchans; i++) {
 		q = &dev->queues[i];
 		while (q->tail != q->head)
 			route(q, 1, &status);
 	}
+}
+
+/* A device is lost. With the lock held. */
+static void
+die(struct ce_device *dev, int error)
+{
+	if (atomic_load(&dev->dead) != 0)
+		return;
+	CE_LOG(ERR, "device %d %s: it is stopped", dev->dev_id,
+		error == ENODEV ? "is gone or halted" : "completes nothing any more");
+	atomic_store(&dev->dead, error);
+	dead_stop(dev);
 }
 
 void
@@ -520,7 +591,10 @@ cei_queue_collect(struct ce_queue *q)
 	/* Whoever asks for completions wants the operations to run. */
 	if (q->head != q->tail && cei_queue_is_silent(q) && cei_queue_dead(q) == 0)
 		doorbell(q);
-	if (q->head != q->tail && likely(cei_queue_dead(q) == 0)) {
+	if (unlikely(cei_queue_dead(q) < 0)) {
+		if (!q->dev->stopped)
+			dead_stop(q->dev);
+	} else if (q->head != q->tail) {
 		n = rte_dma_completed(q->dev_id, q->vchan, CE_BURST, NULL, &error);
 		cei_queue_collected(q, n, error);
 	}

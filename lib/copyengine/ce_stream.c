@@ -7,6 +7,7 @@
 
 #include <rte_cycles.h>
 #include <rte_malloc.h>
+#include <rte_memcpy.h>
 
 #include "cei_fast.h"
 
@@ -194,6 +195,25 @@ is_operation(const struct ce_stream *s, uint32_t n)
 	return kind == 0 ? s->nb_ports > 0 : kind & CE_PIECE_ENGINE;
 }
 
+/*
+ * An operation that the device has not attempted, as one before it failed: the CPU copies it, or a
+ * neighbour's error would be this transfer's. Returns whether it could.
+ */
+static bool
+copy_instead(const struct ce_transfer *t, const struct ce_piece *piece)
+{
+	const struct ce_transfer_private *p = (const struct ce_transfer_private *)t->opaque;
+	const bool only = piece->kind & CE_PIECE_ONLY;
+	const uint64_t at = only ? 0 : p->retired;
+
+	/* Of lists, the place is not kept, and windows are not the CPU's. */
+	if (t->src != NULL || t->dst != NULL || t->src_va == NULL || t->dst_va == NULL ||
+		(t->flags & CE_TRANSFER_FILL) || (!only && p->error != 0))
+		return false;
+	rte_memcpy(RTE_PTR_ADD(t->dst_va, at), RTE_PTR_ADD(t->src_va, at), piece->length);
+	return true;
+}
+
 /* Take the next piece off the ring. */
 static struct ce_piece
 piece_pop(struct ce_stream *s, struct ce_transfer **t)
@@ -234,6 +254,11 @@ retire(struct ce_stream *s, struct ce_transfer **finished, unsigned int max, uns
 			status = cei_port_take(port);
 		}
 		piece = piece_pop(s, &t);
+		if (unlikely(status == RTE_DMA_STATUS_NOT_ATTEMPTED) && copy_instead(t, &piece)) {
+			status = 0;
+			/* That was work enough for one call, when they are long. */
+			pieces = piece.length < CE_CPU_PER_CALL / CE_PIECES_PER_CALL ? pieces : 0;
+		}
 		if (!(piece.kind & CE_PIECE_ENGINE))
 			CE_COUNT(s->context->counters.cpu_bytes, piece.length);
 		else if (likely(status == 0))
@@ -408,9 +433,7 @@ sample(struct ce_stream *s, struct ce_transfer *t, uint32_t at)
 {
 	if (s->sampled != NULL || (int32_t)(at - s->sample_next) < 0)
 		return;
-	s->sampled = t;
-	s->sampled_at = at;
-	s->sampled_tsc = rte_rdtsc();
+	cei_sample_begin(s, t, at);
 }
 
 /* Start transfers whichever way. Returns how many; or, when the first is refused, why. */
@@ -444,6 +467,41 @@ cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, uns
 		cei_stream_doorbell(s);
 	cei_fast_open(s);
 	return i > 0 ? (int)i : ret;
+}
+
+/* The device did not take the newest transfer. */
+__rte_cold int
+cei_stream_refused(struct ce_stream *s)
+{
+	struct ce_transfer *t;
+	int ret;
+
+	CE_COUNT(s->head, -1);
+	t = s->transfers[s->head & s->mask];
+	t->status = 0;
+	ret = cei_stream_submit(s, &t, 1);
+	return RTE_MIN(ret, 0);
+}
+
+/* A transfer by itself that was not for the fast path. Returns 0, or why it is refused. */
+int
+cei_stream_missed(struct ce_stream *s, struct ce_transfer *t)
+{
+	const bool more = t->flags & CE_TRANSFER_MORE;
+	int ret;
+
+	if (s->head != s->fast.end || s->head == s->fast.room_end || t->src != NULL ||
+		t->dst != NULL || t->status != 0 || (t->flags & ~CE_TRANSFER_MORE) != 0) {
+		ret = cei_stream_submit(s, &t, 1);
+		return RTE_MIN(ret, 0);
+	}
+	/* It was, but for the sample that is due. */
+	s->fast.end = s->fast.room_end;
+	cei_sample_begin(s, t, s->head);
+	ret = cei_fast_start(s, t, t->dst_va, t->src_va, t->length, more);
+	if (ret < 0)
+		s->sampled = NULL;
+	return ret;
 }
 
 /* Start as much of a transfer as goes at once, and shorten it to that. */

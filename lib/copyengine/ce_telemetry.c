@@ -11,7 +11,7 @@
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
-#include "cei_adapter.h"
+#include "cei_telemetry.h"
 
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
@@ -40,6 +40,27 @@ cei_telemetry_remove(struct ce_adapter *adapter)
 	if (adapter->id != 0)
 		LIST_REMOVE(adapter, link);
 	rte_spinlock_unlock(&lock);
+}
+
+void
+ce_adapter_info_get(const struct ce_adapter *adapter, struct ce_adapter_info *info)
+{
+	const struct ce_queue *q = adapter->nb_queues > 0 ? adapter->queues[0] : NULL;
+
+	memset(info, 0, sizeof(*info));
+	info->dev_id = q != NULL ? q->dev_id : CE_CPU;
+	info->vchan = q != NULL ? q->vchan : 0;
+	info->ring_size = q != NULL ? q->dev->ring_size : adapter->conf.ring_size;
+	info->channels = adapter->nb_queues;
+	info->socket = adapter->context.socket;
+	info->sg = adapter->context.max_sges > 1;
+	info->sva = adapter->context.memory.identity;
+	info->fill = adapter->context.fill;
+	info->max_sges = adapter->context.max_sges;
+	info->map_registers = adapter->map_registers;
+	info->max_segment = adapter->context.max_segment;
+	info->break_even = adapter->context.break_even;
+	info->id = adapter->id;
 }
 
 #define READ(counter) __atomic_load_n(&(counter), __ATOMIC_RELAXED)

@@ -88,6 +88,8 @@ struct ce_device {
 	uint64_t timeout;    /* TSC cycles; UINT64_MAX: never */
 	rte_ticketlock_t lock;
 	atomic_int dead; /* 0; the errno that all comes back with */
+	bool stopped;	 /* so it writes no more */
+	uint64_t stop_at; /* TSC of the next attempt; 0: the first */
 	struct ce_queue queues[];
 };
 
@@ -163,8 +165,9 @@ cei_port_started(struct ce_port *port)
 }
 
 /* All with cei_device_lock() held. */
-struct ce_device *cei_device_get(int16_t dev_id, const struct ce_adapter_conf *conf);
-void cei_device_put(struct ce_device *dev);
+int cei_queues_get(const struct ce_channel_id *ids, unsigned int count,
+	const struct ce_adapter_conf *conf, struct ce_queue **queues);
+void cei_queues_put(struct ce_queue *const *queues, unsigned int count);
 void cei_device_lock(void);
 void cei_device_unlock(void);
 

@@ -203,6 +203,8 @@ int cei_stream_init(struct ce_stream *s, struct ce_context *context, struct ce_q
 void cei_stream_fini(struct ce_stream *s);
 int cei_stream_submit(
 	struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count);
+int cei_stream_missed(struct ce_stream *s, struct ce_transfer *t);
+int cei_stream_refused(struct ce_stream *s);
 void cei_stream_refuse(struct ce_stream *s, int refuses);
 void cei_latency_take(struct ce_stream *s);
 int64_t cei_stream_start_partly(struct ce_stream *s, struct ce_transfer *t, uint32_t *budget,

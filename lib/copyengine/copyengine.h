@@ -143,7 +143,8 @@ struct ce_adapter_stats {
  *
  * With conf.stripes, transfers are spread over dev_id's channel and these, long ones in pieces, and
  * finish in the order of their submission all the same. The channels are to be alike in
- * scatter/gather, fill and shared virtual addressing.
+ * scatter/gather, fill and shared virtual addressing. They may be channels of one device, also of one
+ * that is not shared.
  *
  * To be called from any thread.
  *
@@ -211,7 +212,7 @@ int ce_drain(struct ce_adapter *adapter, uint32_t timeout_ms);
  *   How long to wait for the device at most. Then a device that is not shared is stopped and what was
  *   under way comes back as -ETIMEDOUT.
  * @return 0: the handle is gone; else it is still valid: -ETIMEDOUT: a shared device still has
- *   something (its own time-out will bring it back); -EBUSY: lists, common memory or registered
+ *   something (its own time-out will bring it back), or a device does not stop; -EBUSY: lists, common memory or registered
  *   memory have not been given back, or callbacks go on submitting; -EDEADLK: called from a callback.
  */
 int ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms);

@@ -2,10 +2,13 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
-#ifndef CEI_ADAPTER_H
-#define CEI_ADAPTER_H
+#ifndef CEI_HANDLE_H
+#define CEI_HANDLE_H
 
-/* The handle, on top of everything. */
+/*
+ * What a handle is made of: the data that its calls, arbitration, cyclic transfers and telemetry work
+ * on. The calls (ce_adapter.c) use these three, which do not know them.
+ */
 
 #include "cei_debug.h"
 #include "cei_stream.h"
@@ -71,27 +74,4 @@ cei_request(const struct ce_channel_request *request)
 	return (struct ce_request *)(uintptr_t)request->opaque;
 }
 
-/* ce_adapter.c */
-int cei_conf_complete(const struct ce_adapter_conf *given, struct ce_adapter_conf *conf);
-struct ce_adapter *cei_adapter_create(const struct ce_adapter_conf *conf, struct ce_queue **queues,
-	unsigned int nb_queues, struct ce_controller *controller);
-void cei_adapter_destroy(struct ce_adapter *adapter);
-uint32_t cei_break_even(struct ce_queue **queues, unsigned int nb_queues, uint32_t wanted);
-bool cei_queues_alike(const struct ce_queue *a, const struct ce_queue *b);
-
-/* ce_channel.c */
-void cei_controller_put(struct ce_controller *controller);
-void cei_channel_poll(struct ce_adapter *adapter);
-void cei_channel_close(struct ce_adapter *adapter);
-struct ce_stream *cei_request_hold(struct ce_adapter *adapter, struct ce_channel_request *request);
-void cei_request_unhold(struct ce_channel_request *request, int status);
-
-/* ce_cyclic.c */
-void cei_cyclic_poll(struct ce_adapter *adapter);
-void cei_cyclic_close(struct ce_adapter *adapter);
-
-/* ce_telemetry.c */
-void cei_telemetry_add(struct ce_adapter *adapter);
-void cei_telemetry_remove(struct ce_adapter *adapter);
-
-#endif /* CEI_ADAPTER_H */
+#endif /* CEI_HANDLE_H */
