@@ -214,6 +214,7 @@ word_parse(struct span type, struct span word, union word *out)
 	char text[SHELL_WORD_SIZE], fixed[SHELL_WORD_SIZE];
 	int i;
 
+	memset(out, 0, sizeof(*out));
 	/* These two may be longer, and stay where they are. */
 	if (t != NULL && t->parse == NULL) {
 		out->text = word;
