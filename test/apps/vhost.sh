@@ -62,13 +62,15 @@ backend()
 # guest VIRTIO_ARGUMENTS MBUF_SIZE [EAL OPTION]...: in the background
 guest()
 {
-	local arguments=$1 room=$2
+	local arguments=$1 room=$2 scatter=(--enable-scatter)
 	shift 2
 
+	# Where buffers are not merged there is nothing to gather.
+	[[ $arguments != *mrg_rxbuf=0* ]] || scatter=()
 	[ $# -gt 0 ] || set -- --in-memory --single-file-segments -m 192
 	nice -n -15 dpdk-testpmd --lcores "0@(0,1),1@(0,1)" --no-pci --no-telemetry \
 		--file-prefix=guest "$@" "--vdev=net_virtio_user0,path=$SOCKET,queue_size=2048,$arguments" \
-		-- --auto-start --disable-link-check --stats-period 60 --forward-mode=io --max-pkt-len=9018 --enable-scatter \
+		-- --auto-start --disable-link-check --stats-period 60 --forward-mode=io --max-pkt-len=9018 "${scatter[@]}" \
 		--tx-offloads=0x8000 "--mbuf-size=$room" --total-num-mbufs=12000 --rxd=2048 --txd=2048 \
 		</dev/null >"$RUN_DIR/guest" 2>&1 &
 	GUEST=$!
