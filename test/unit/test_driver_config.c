@@ -45,7 +45,7 @@ test_info(void **state __rte_unused)
 				      RTE_DMA_CAPA_DEV_TO_DEV));
 	assert_int_equal(info.max_vchans, 1);
 	assert_int_equal(info.min_desc, 64);
-	assert_int_equal(info.max_desc, 16384);
+	assert_int_equal(info.max_desc, 32768);
 	assert_true(info.max_sges >= 32);
 	assert_int_equal(info.nb_vchans, 1);
 	assert_int_equal(rte_dma_info_get(d.id, NULL), -EINVAL);
@@ -109,7 +109,7 @@ test_vchan_setup(void **state __rte_unused)
 	assert_int_equal(rte_dma_vchan_setup(d.id, 0, &vchan), -EINVAL);
 	vchan.nb_desc = 63;
 	assert_int_equal(rte_dma_vchan_setup(d.id, 0, &vchan), -EINVAL);
-	vchan.nb_desc = 16385;
+	vchan.nb_desc = 32769;
 	assert_int_equal(rte_dma_vchan_setup(d.id, 0, &vchan), -EINVAL);
 	vchan.nb_desc = 256;
 	vchan.direction = RTE_DMA_DIR_MEM_TO_DEV;
@@ -239,7 +239,7 @@ test_ring_sizes(void **state __rte_unused)
 	static const struct {
 		uint16_t asked, has; /* no more than asked for, whatever is a power of two */
 	} size[] = {{256, 255}, {257, 257}, {300, 300}, {511, 511}, {512, 511}, {1000, 1000},
-		{1024, 1023}, {8193, 8193}, {16384, 16383}, {64, 63}, {65, 65}, {127, 127},
+		{1024, 1023}, {16385, 16385}, {32768, 32767}, {64, 63}, {65, 65}, {127, 127},
 		{128, 127}, {256, 255}};
 	struct drv_op ops[40];
 	unsigned int i, n;

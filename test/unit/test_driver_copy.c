@@ -216,7 +216,7 @@ test_wrap(void **state __rte_unused)
 	drv_close(&d);
 }
 
-/* A ring of the greatest size: wraps with 16383 operations outstanding. */
+/* A ring of the greatest size: wraps with 32767 operations outstanding. */
 static void
 test_wrap_large(void **state __rte_unused)
 {
@@ -224,15 +224,15 @@ test_wrap_large(void **state __rte_unused)
 	struct drv d;
 	uint16_t idx;
 
-	drv_open(&d, &(struct drv_conf){.ring = 16384});
-	for (round = 0; round < 16; round++) {
-		for (i = 0; i < 16383; i++, n++)
+	drv_open(&d, &(struct drv_conf){.ring = 32768});
+	for (round = 0; round < 8; round++) {
+		for (i = 0; i < 32767; i++, n++)
 			assert_int_equal(copy(&d, 0, 0, 1, 0), n & 0xffff);
 		assert_int_equal(copy(&d, 0, 0, 1, 0), -ENOSPC);
 		assert_int_equal(rte_dma_submit(d.id, 0), 0);
 		assert_int_equal(rte_dma_completed(d.id, 0, UINT16_MAX, &idx, NULL), 0);
-		assert_int_equal(drv_run(&d), 16383);
-		assert_int_equal(rte_dma_completed(d.id, 0, UINT16_MAX, &idx, NULL), 16383);
+		assert_int_equal(drv_run(&d), 32767);
+		assert_int_equal(rte_dma_completed(d.id, 0, UINT16_MAX, &idx, NULL), 32767);
 		assert_int_equal(idx, (uint16_t)(n - 1));
 	}
 	drv_close(&d);

@@ -36,13 +36,10 @@ extern int cbdma_logtype;
  * One copy takes one descriptor less than both sides have segments together, or fewer, and that is
  * what the shortest ring has room for (a fence takes one only behind operations that are not done), so
  * that a full ring is never full for good.
- *
- * The longest ring takes 1 MB: with physical addresses that has to lie in one hugepage, which may have
- * 2 MB, beside what DPDK's allocator keeps there.
  */
 #define CBDMA_MAX_SGES 32
 #define CBDMA_MIN_DESC (2 * CBDMA_MAX_SGES)
-#define CBDMA_MAX_DESC 16384
+#define CBDMA_MAX_DESC 32768
 
 #define CBDMA_SLOT ((uint32_t)sizeof(struct cbdma_desc))
 
