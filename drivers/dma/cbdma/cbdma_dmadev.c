@@ -191,8 +191,8 @@ alloc_ops(struct cbdma_dev *dev)
 static int
 replace_ring(struct cbdma_dev *dev, uint32_t slots, uint16_t nb_desc)
 {
-	/* What is prefetched behind the end is nobody else's. The longest ring fills a hugepage. */
-	const size_t spare = slots < CBDMA_MAX_DESC ? CBDMA_PREFETCH * CBDMA_SLOT : 0;
+	/* What is prefetched behind the end is nobody else's. */
+	const size_t spare = CBDMA_PREFETCH * CBDMA_SLOT;
 	uint16_t *slot_op;
 	uint32_t i;
 
