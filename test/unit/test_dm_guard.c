@@ -160,7 +160,7 @@ test_copied_once(void **state)
 		assert_int_equal(rig.mem[RIG_DST + to + i], 0x11);
 	}
 	give_back((uint8_t *)&rig.ring[64]);
-	rig_destroy(&rig);
+	end();
 }
 
 /* The completion word: the descriptors are done, which only CHANSTS can tell. */
