@@ -21,9 +21,10 @@ command -v dpdk-test-dma-perf >/dev/null ||
 	die "no dpdk-test-dma-perf here" "DPDK has it from 23.07 on: test/debian.sh trixie $0 $*"
 [ -r "$ini" ] || die "cannot read $ini"
 stage_plugin "$1"
-# From DPDK 25.11 on, the command line takes no EAL arguments. An INI that loads plugins case by case
-# says which.
-sed "/^eal_args=/ { / -d /! s|\$| -d $PLUGIN| }" "$ini" >"$RUN_DIR/ini"
+# From DPDK 25.11 on, the command line takes no EAL arguments. An INI that loads plugins says in which
+# cases.
+cp "$ini" "$RUN_DIR/ini"
+grep -q '^eal_args=.* -d ' "$ini" || sed -i "/^eal_args=/ s|\$| -d $PLUGIN|" "$RUN_DIR/ini"
 
 # Reads the INI for the rows to expect and the CSV files for what was measured. A scenario that
 # fails leaves no row in the CSV, so a missing row is the sign of it.

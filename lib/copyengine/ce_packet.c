@@ -33,6 +33,17 @@ chain_alloc(struct rte_mempool *pool, const struct rte_mbuf *packet)
 	return NULL;
 }
 
+/* Whoever uses the transfer for something else must not find its lists. */
+static void
+lists_free(struct ce_transfer *t, void *owner)
+{
+	RTE_SET_USED(owner);
+	ce_sglist_free(t->src);
+	ce_sglist_free(t->dst);
+	t->src = NULL;
+	t->dst = NULL;
+}
+
 struct rte_mbuf *
 ce_packet_copy(struct ce_adapter *adapter, struct ce_transfer *t, const struct rte_mbuf *packet,
 	struct rte_mempool *pool)
@@ -59,16 +70,12 @@ ce_packet_copy(struct ce_adapter *adapter, struct ce_transfer *t, const struct r
 		t->dst = ce_sglist_build_mbuf(adapter, copy);
 		t->src_offset = 0;
 		t->dst_offset = 0;
-		t->flags = (t->flags & ~CE_TRANSFER_FILL) | CE_TRANSFER_OWNS;
+		t->flags &= ~CE_TRANSFER_FILL;
 		ret = t->src == NULL || t->dst == NULL ? -ENOMEM : ce_transfer_submit(adapter, t);
-		if (ret < 0) {
-			t->flags &= CE_TRANSFER_PUBLIC;
-			ce_sglist_free(t->src);
-			ce_sglist_free(t->dst);
-			/* Whoever uses the transfer for something else must not find them. */
-			t->src = NULL;
-			t->dst = NULL;
-		}
+		if (ret < 0)
+			lists_free(t, NULL);
+		else
+			cei_private(t)->hook = lists_free;
 	}
 	if (ret == 0)
 		return copy;

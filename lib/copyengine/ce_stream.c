@@ -144,12 +144,6 @@ transfer_finish_slow(struct ce_stream *s, struct ce_transfer *t)
 {
 	struct ce_transfer_private *p = cei_private(t);
 
-	if (t->flags & CE_TRANSFER_OWNS) {
-		ce_sglist_free(t->src);
-		ce_sglist_free(t->dst);
-		t->src = NULL;
-		t->dst = NULL;
-	}
 	t->flags &= CE_TRANSFER_PUBLIC;
 	transfer_finish(s, t, p->error);
 	if (p->hook != NULL)
@@ -382,7 +376,7 @@ transfer_init(struct ce_stream *s, struct ce_transfer *t)
 
 	if (t->status == -EINPROGRESS)
 		return -EBUSY;
-	if (t->length == 0 || (t->flags & ~(CE_TRANSFER_PUBLIC | CE_TRANSFER_OWNS)) != 0)
+	if (t->length == 0 || (t->flags & ~CE_TRANSFER_PUBLIC) != 0)
 		return -EINVAL;
 	p->left = t->length;
 	p->retired = 0;
@@ -414,7 +408,7 @@ transfer_start(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu)
 	if (TAILQ_EMPTY(&s->waiting))
 		ret = transfer_go_on(s, t, cpu);
 	if (ret < 0 && ret != -EAGAIN) {
-		t->flags &= CE_TRANSFER_PUBLIC | CE_TRANSFER_OWNS;
+		t->flags &= CE_TRANSFER_PUBLIC;
 		return ret;
 	}
 	if (ret == -EAGAIN) {

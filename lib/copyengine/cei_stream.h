@@ -105,7 +105,6 @@ struct ce_stream {
 /* Private flags of a transfer, above CE_TRANSFER_*. */
 #define CE_TRANSFER_WAITING RTE_BIT32(31) /* in the list of those that wait */
 #define CE_TRANSFER_BEGUN   RTE_BIT32(30) /* a piece was started, or would have been */
-#define CE_TRANSFER_OWNS    RTE_BIT32(29) /* its lists are freed with it */
 #define CE_TRANSFER_PUBLIC  (CE_TRANSFER_FENCE | CE_TRANSFER_MORE | CE_TRANSFER_FILL)
 
 /* What ce_transfer.opaque is. */

@@ -76,6 +76,11 @@ bad_arguments(void **state)
 		assert_int_equal(ce_transfer_submit(adapter, &t), -EINVAL);
 	}
 	assert_int_equal(ce_transfer_copy(adapter, &t, memory, memory + 100, 0), -EINVAL);
+	t = (struct ce_transfer){.src = a, .dst = b, .length = 50, .cb = count, .arg = &called};
+	for (i = 3; i < 32; i++) {
+		t.flags = RTE_BIT32(i); /* those there are not */
+		assert_int_equal(ce_transfer_submit(adapter, &t), -EINVAL);
+	}
 	assert_int_equal(called, 0);
 	ce_sglist_free(a);
 	ce_sglist_free(b);
