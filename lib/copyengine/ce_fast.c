@@ -141,8 +141,7 @@ start_copies(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned
 			continue;
 		}
 		s->transfers[s->head & s->mask] = t;
-		CE_COUNT(s->fast.booked, 1);
-		CE_COUNT(s->head, 1);
+		cei_stream_advance(s);
 	}
 	return i;
 }

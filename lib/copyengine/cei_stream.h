@@ -175,6 +175,17 @@ cei_fence_is_passed(struct ce_stream *s)
 	return !s->fenced;
 }
 
+/* Book what was started other than by the fast path, which stays closed. */
+static inline void
+cei_stream_advance(struct ce_stream *s)
+{
+	/* In this order, for whoever takes their difference meanwhile. */
+	CE_COUNT(s->fast.booked, 1);
+	CE_COUNT(s->head, 1);
+	s->fast.end = s->head;
+	s->fast.room_end = s->head;
+}
+
 /* Book a piece that was started, other than by the fast path. */
 static inline void
 cei_piece_push(
@@ -187,9 +198,7 @@ cei_piece_push(
 	s->pieces[at].kind = kind;
 	s->pieces[at].port = port;
 	s->nb_other++;
-	/* In this order, for whoever takes their difference meanwhile. */
-	CE_COUNT(s->fast.booked, 1);
-	CE_COUNT(s->head, 1);
+	cei_stream_advance(s);
 }
 
 /* ce_piece.c */

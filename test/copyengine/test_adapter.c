@@ -136,13 +136,22 @@ routing(void **state)
 	struct ce_transfer ta[8] = {0}, tb[8] = {0};
 	struct ce_adapter_stats stats;
 	const double limit = seconds() + 60;
+	struct ce_transfer *next[8];
 	unsigned int i, done = 0;
 
 	(void)state;
 	pattern_fill(memory, 32768, 1);
 	for (i = 0; i < 8; i++) {
-		assert_int_equal(ce_transfer_copy(a, &ta[i], memory + 32768 + i * 4096,
-			memory + i * 4096, 2048), 0);
+		ta[i].dst_va = memory + 32768 + i * 4096;
+		ta[i].src_va = memory + i * 4096;
+		ta[i].length = 2048;
+		ta[i].flags = i % 4 == 0 ? CE_TRANSFER_FENCE : 0;
+		next[i] = &ta[i];
+		/* In twos, and one by one. */
+		if (i % 4 == 1)
+			assert_int_equal(ce_submit(a, &next[i - 1], 2), 2);
+		else if (i % 4 > 1)
+			assert_int_equal(ce_transfer_submit(a, &ta[i]), 0);
 		assert_int_equal(ce_transfer_copy(b, &tb[i], memory + 34816 + i * 4096,
 			memory + 2048 + i * 4096, 2048), 0);
 	}
