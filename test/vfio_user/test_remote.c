@@ -8,6 +8,7 @@
 #include "server_fixture.h"
 
 #define CH0	CBDMA_CHANNEL(0)
+#define CH1	CBDMA_CHANNEL(1)
 #define REMOTE	0x100000000ull /* memory without a file */
 #define LOCAL	(REMOTE + ANSWERER_MEMORY) /* with one, right behind it */
 #define RW	(VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE)
@@ -25,7 +26,7 @@ static int file;
 static int
 setup_remote(void **state)
 {
-	const struct dm_cbdma_config config = {0};
+	const struct dm_cbdma_config config = {.channels = 2};
 
 	(void)state;
 	raw_start(&rig, &config, true);
@@ -75,21 +76,27 @@ end_client(void)
 		close(a.asked_fd);
 }
 
-/* Ring for a copy: where the descriptor lies, its data, its completion word. */
+/* Ring a channel for a copy: where the descriptor lies, its data, its completion word. */
 static void
-ring(uint64_t desc, uint64_t src, uint64_t dst, uint32_t len, uint64_t word)
+ring_channel(uint64_t ch, uint64_t desc, uint64_t src, uint64_t dst, uint32_t len, uint64_t word)
 {
 	const struct cbdma_desc d = {.size = len, .control = CBDMA_DESC_COMPLETION, .src = src,
 		.dst = dst, .next = desc};
 
 	memcpy(at(desc), &d, sizeof(d));
 	memset(at(word), 0, 8);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANERR, 4, UINT32_MAX);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANCTRL, 2, CBDMA_CHANCTRL_ERR_COMPLETION_EN);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANCMP, 8, word);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHAINADDR, 8, desc);
-	answerer_set(&a, BAR0, CH0 + CBDMA_DMACOUNT, 2, 1);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANERR, 4, UINT32_MAX);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANCTRL, 2, CBDMA_CHANCTRL_ERR_COMPLETION_EN);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANCMP, 8, word);
+	answerer_set(&a, BAR0, ch + CBDMA_CHAINADDR, 8, desc);
+	answerer_set(&a, BAR0, ch + CBDMA_DMACOUNT, 2, 1);
+}
+
+static void
+ring(uint64_t desc, uint64_t src, uint64_t dst, uint32_t len, uint64_t word)
+{
+	ring_channel(CH0, desc, src, dst, len, word);
 }
 
 /* Answer until the channel has come to rest, and what it says has come. @return CHANERR */
@@ -326,6 +333,39 @@ test_unmapped(void **state)
 	}
 }
 
+/* Told to keep still while one channel waits for an answer: the other one, which has been rung
+ * meanwhile, keeps still, too.
+ */
+static void
+test_bus_master(void **state)
+{
+	const uint64_t target = LOCAL + TARGET + 0x1000;
+
+	(void)state;
+	start_client(NULL);
+	fill_source(at(LOCAL + SOURCE), 64, 1);
+	a.answer = ANSWER_NONE;
+	ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
+	if (a.reads == 0)
+		assert_true(answerer_asked(&a, 10000));
+	ring_channel(CH1, LOCAL + DESC + 64, LOCAL + SOURCE, target, 64, LOCAL + WORD + 8);
+	answerer_set(&a, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	a.answer = ANSWER_RIGHT;
+	answerer_send(&a, &(struct vfiou_header){.id = 1, .command = VFIOU_DMA_READ},
+		(struct vfiou_dma_access){.address = REMOTE + SOURCE, .count = 64});
+	assert_false(answerer_asked(&a, 100));
+	assert_int_equal(*(volatile uint64_t *)at(LOCAL + WORD), 0);
+	assert_int_equal(*(volatile uint64_t *)at(LOCAL + WORD + 8), 0);
+	assert_int_not_equal(memcmp(at(target), at(LOCAL + SOURCE), 64), 0);
+
+	answerer_set(&a, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(answer_all(), 0);
+	while (*(volatile uint64_t *)at(LOCAL + WORD + 8) == 0)
+		usleep(100);
+	assert_memory_equal(at(target), at(LOCAL + SOURCE), 64);
+	end_client();
+}
+
 static bool
 hung_up(const char *why)
 {
@@ -431,6 +471,7 @@ main(void)
 		REMOTELY(test_silence),
 		REMOTELY(test_leaves),
 		REMOTELY(test_unmapped),
+		REMOTELY(test_bus_master),
 		REMOTELY(test_twin),
 		REMOTELY(test_twin_bad),
 		REMOTELY(test_unread),
