@@ -435,6 +435,62 @@ test_twin_bad(void **state)
 	assert_int_equal(raw_count_fds(), fds_before);
 }
 
+static bool posting;
+
+/* Commands without replies, one after the other, which take longer to do than to send. */
+static void *
+post(void *opaque)
+{
+	struct {
+		struct vfiou_header header;
+		struct vfiou_region_access access;
+	} many[64];
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		many[i].header = (struct vfiou_header){.command = VFIOU_REGION_READ,
+			.size = sizeof(many[i]), .flags = VFIOU_NO_REPLY};
+		many[i].access = (struct vfiou_region_access){.region = CONFIG, .count = 4096};
+	}
+	while (__atomic_load_n(&posting, __ATOMIC_RELAXED))
+		raw_send_bytes(*(int *)opaque, many, sizeof(many), NULL, 0);
+	return NULL;
+}
+
+/* The client has so much to say that the server is never done with it: the answers on the twin and
+ * the event that unmasks the pin come first all the same.
+ */
+static void
+test_busy(void **state)
+{
+	const int pin = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
+	const uint64_t end = vfiou_now_ms() + VFIOU_ANSWER_MS - 1000;
+	bool unmasked = false;
+	pthread_t thread;
+
+	(void)state;
+	start_client("{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}");
+	assert_int_equal(set_irqs(a.fd, DATA_EVENT | TRIGGER, PIN, 0, 1, &pin, 1), 0);
+	assert_int_equal(set_irqs(a.fd, DATA_EVENT | UNMASK, PIN, 0, 1, &unmask, 1), 0);
+	ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
+	posting = true;
+	assert_int_equal(pthread_create(&thread, NULL, post, &a.fd), 0);
+	/* Until it posts for sure, and the server is busy with that. */
+	usleep(100000);
+	assert_int_equal(eventfd_write(unmask, 1), 0);
+	while (vfiou_now_ms() < end && (*(volatile uint64_t *)at(LOCAL + WORD) == 0 || !unmasked)) {
+		answerer_asked(&a, 1);
+		unmasked = !answerer_hears(unmask, 0);
+	}
+	__atomic_store_n(&posting, false, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(*(uint64_t *)at(LOCAL + WORD), (LOCAL + DESC) | CBDMA_CHANSTS_IDLE);
+	assert_true(unmasked);
+	end_client();
+	close(pin);
+	close(unmask);
+}
+
 /* A client that does not read what it is asked, and answers all the same. */
 static void
 test_unread(void **state)
@@ -474,6 +530,7 @@ main(void)
 		REMOTELY(test_bus_master),
 		REMOTELY(test_twin),
 		REMOTELY(test_twin_bad),
+		REMOTELY(test_busy),
 		REMOTELY(test_unread),
 	};
 
