@@ -176,8 +176,8 @@ is_good(const struct vfiou_remote *remote, const struct vfiou_msg *msg)
 	struct vfiou_dma_access access = {0};
 	const size_t len = vfiou_msg_len(msg);
 
-	if (remote->write && len == 0)
-		return true;
+	if (len == 0)
+		return remote->write;
 	memcpy(&access, msg->data, len < sizeof(access) ? len : sizeof(access));
 	if (access.address != remote->address || access.count != remote->len)
 		return false;

@@ -393,6 +393,12 @@ test_twin(void **state)
 	assert_int_equal(answer_all(), 0);
 	assert_memory_equal(at(REMOTE + TARGET), at(REMOTE + SOURCE), 200000);
 	end_client();
+	/* Nothing but a header, and nothing before it. */
+	start_client(twin);
+	a.answer = ANSWER_NOTHING;
+	ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
+	assert_int_equal(answer_all(), CBDMA_CHANERR_RDERR);
+	end_client();
 
 	start_client("{\"capabilities\":{\"twin_socket\":{\"supported\":false}}}");
 	assert_int_equal(a.asked_fd, a.fd);
