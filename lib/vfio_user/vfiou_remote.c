@@ -150,6 +150,9 @@ vfiou_remote_close(struct vfiou_remote *remote)
 	remote->closed = true;
 	pthread_cond_broadcast(&remote->answered);
 	pthread_mutex_unlock(&remote->lock);
+	/* Nor waits for a twin to have room: that the client has left does not close it. */
+	if (remote->twin >= 0)
+		shutdown(remote->twin, SHUT_RDWR);
 	dm_device_set_remote(remote->dev, NULL);
 	if (remote->twin >= 0)
 		close(remote->twin);

@@ -4,6 +4,8 @@
 
 /* Memory that the client gave no file for: DMA_READ and DMA_WRITE, on its socket and on a twin. */
 
+#include <sys/ioctl.h>
+
 #include "answerer.h"
 #include "server_fixture.h"
 
@@ -520,6 +522,33 @@ test_unread(void **state)
 	assert_alive();
 }
 
+/* A client that has left is not waited for, though it keeps the twin open and does not read there. */
+static void
+test_unread_leaves(void **state)
+{
+	const uint64_t far = 2 * REMOTE;
+	const struct vfiou_header header = {.id = 1, .command = VFIOU_DMA_WRITE,
+		.size = sizeof(header), .flags = VFIOU_TYPE_REPLY};
+	const uint64_t end = vfiou_now_ms() + VFIOU_ANSWER_MS;
+	uint64_t start;
+	int unread = 0, before;
+
+	(void)state;
+	start_client("{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}");
+	assert_int_equal(raw_map(a.fd, far, 1u << 20, 0, RW, -1), 0);
+	ring(LOCAL + DESC, LOCAL, far, 1u << 20, LOCAL + WORD);
+	do { /* until there is one question in the socket, and as much of a second as fits */
+		before = unread;
+		usleep(50000);
+		assert_int_equal(ioctl(a.asked_fd, FIONREAD, &unread), 0);
+		raw_send_header(a.asked_fd, header, NULL, 0, NULL, 0);
+	} while ((unread <= 128 * 1024 + 32 || unread != before) && vfiou_now_ms() < end);
+	start = vfiou_now_ms();
+	raw_close(&rig, a.fd);
+	assert_true(vfiou_now_ms() - start < VFIOU_ANSWER_MS / 2);
+	close(a.asked_fd);
+}
+
 int
 main(void)
 {
@@ -538,6 +567,7 @@ main(void)
 		REMOTELY(test_twin_bad),
 		REMOTELY(test_busy),
 		REMOTELY(test_unread),
+		REMOTELY(test_unread_leaves),
 	};
 
 	return cmocka_run_group_tests_name("vfiou_remote", tests, NULL, NULL);
