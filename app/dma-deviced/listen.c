@@ -46,8 +46,8 @@ is_stale(const struct sockaddr_un *address)
  * in its place. So there is a file beside it, for as long as that takes, that nobody else can open, and
  * lock.
  *
- * @return -1: it cannot be had, which is tolerated: where it cannot be made, a socket can neither; and
- *   a file that has something in it is none of ours, and not to be removed.
+ * @return -1: it cannot be had, which is tolerated: where it cannot be made, a socket can neither;
+ *   and a file that has something in it is none of ours, and not to be removed.
  */
 static int
 lock_path(const char *name)

@@ -522,7 +522,7 @@ test_unread(void **state)
 	assert_alive();
 }
 
-/* A client that has left is not waited for, though it keeps the twin open and does not read there. */
+/* A client that has left is not waited for, though it keeps the twin open and does not read it. */
 static void
 test_unread_leaves(void **state)
 {
