@@ -46,7 +46,8 @@ is_stale(const struct sockaddr_un *address)
  * in its place. So there is a file beside it, for as long as that takes, that nobody else can open, and
  * lock.
  *
- * @return -1: it cannot be had, which is tolerated: where it cannot be made, a socket can neither.
+ * @return -1: it cannot be had, which is tolerated: where it cannot be made, a socket can neither;
+ *   and a file that has something in it is none of ours, and not to be removed.
  */
 static int
 lock_path(const char *name)
@@ -59,10 +60,14 @@ lock_path(const char *name)
 		fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 		if (fd < 0)
 			return -1;
+		if (fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode) || ours.st_size != 0) {
+			close(fd);
+			return -1;
+		}
 		/* Whoever had it before has removed it by now, perhaps. */
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-			if (fstat(fd, &ours) == 0 && lstat(name, &there) == 0 &&
-					ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+			if (lstat(name, &there) == 0 && ours.st_ino == there.st_ino &&
+					ours.st_dev == there.st_dev)
 				return fd;
 		} else {
 			usleep(LOCK_WAIT_US);

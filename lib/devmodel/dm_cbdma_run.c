@@ -582,7 +582,9 @@ run_channel(struct dm_cbdma *cb, struct cbdma_channel *ch, unsigned int max)
 
 	if (__builtin_expect(ch->owed != 0, 0))
 		cbdma_pay_completion(cb, ch);
-	while (done < max && bytes < DM_BURST_BYTES && ch->runnable && ch->owed == 0) {
+	/* Bus mastering may have ended while an answer was waited for. */
+	while (done < max && bytes < DM_BURST_BYTES && ch->runnable && ch->owed == 0 &&
+			cb->dev.bus_master) {
 		const bool started = ch->started;
 		const uint64_t cdar = ch->cdar;
 		unsigned int known = cbdma_known(ch), want;
@@ -639,7 +641,7 @@ cbdma_run(struct dm_device *dev, unsigned int max)
 		dm_tlb_flush(&cb->write_tlb);
 		cb->generation = generation;
 	}
-	for (i = 0; i < cb->config.channels && done < max; i++) {
+	for (i = 0; i < cb->config.channels && done < max && dev->bus_master; i++) {
 		unsigned int turn = (cb->next_channel + i) % cb->config.channels;
 
 		done += run_channel(cb, &cb->channel[turn], max - done);

@@ -150,6 +150,9 @@ vfiou_remote_close(struct vfiou_remote *remote)
 	remote->closed = true;
 	pthread_cond_broadcast(&remote->answered);
 	pthread_mutex_unlock(&remote->lock);
+	/* Nor waits for a twin to have room: that the client has left does not close it. */
+	if (remote->twin >= 0)
+		shutdown(remote->twin, SHUT_RDWR);
 	dm_device_set_remote(remote->dev, NULL);
 	if (remote->twin >= 0)
 		close(remote->twin);
@@ -176,8 +179,8 @@ is_good(const struct vfiou_remote *remote, const struct vfiou_msg *msg)
 	struct vfiou_dma_access access = {0};
 	const size_t len = vfiou_msg_len(msg);
 
-	if (remote->write && len == 0)
-		return true;
+	if (len == 0)
+		return remote->write;
 	memcpy(&access, msg->data, len < sizeof(access) ? len : sizeof(access));
 	if (access.address != remote->address || access.count != remote->len)
 		return false;

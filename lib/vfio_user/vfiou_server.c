@@ -18,6 +18,11 @@
 /* How long a client may leave its replies unread once the socket holds no more of them. */
 #define REPLY_TIMEOUT_MS 5000
 
+/* Messages that are received from one place before it is looked elsewhere: a client that always has
+ * something to say does not keep its own answers, or an event, from being seen.
+ */
+#define MESSAGES_IN_A_ROW 16
+
 /* How long it may take to agree on the version: until then it keeps others out for nothing. */
 #define GREETING_TIMEOUT_MS 2000
 
@@ -213,15 +218,18 @@ watch_memory(struct vfiou_server *server)
 	log_line(&server->config, "memory that it shares was gone when the device came for it");
 }
 
-/* Receive the answers that there are on the twin socket: nothing else may come there. */
+/* Receive the answers that there are on the twin socket, or some of them: nothing else may come
+ * there.
+ */
 static void
 serve_twin(struct vfiou_server *server)
 {
 	struct vfiou_msg *msg = &server->twin_msg;
+	unsigned int i;
 	int ret = 0;
 
-	while (server->remote.twin >= 0 &&
-			(ret = vfiou_msg_receive(msg, server->remote.twin)) == 1) {
+	for (i = 0; i < MESSAGES_IN_A_ROW && server->remote.twin >= 0 &&
+			(ret = vfiou_msg_receive(msg, server->remote.twin)) == 1; i++) {
 		if ((msg->header.flags & VFIOU_TYPE_MASK) != VFIOU_TYPE_REPLY ||
 				!vfiou_remote_answer(&server->remote, msg)) {
 			hang_up(server, "a message on the twin socket that is no answer");
@@ -233,13 +241,15 @@ serve_twin(struct vfiou_server *server)
 		hang_up(server, "the twin socket: %s", strerror(-ret));
 }
 
-/* Receive what there is. */
+/* Receive what there is, or some of it. */
 static void
 serve_client(struct vfiou_server *server)
 {
+	unsigned int i;
 	int ret;
 
-	while (server->fd >= 0 && (ret = vfiou_msg_receive(&server->msg, server->fd)) != 0) {
+	for (i = 0; i < MESSAGES_IN_A_ROW && server->fd >= 0 &&
+			(ret = vfiou_msg_receive(&server->msg, server->fd)) != 0; i++) {
 		if (ret == 1)
 			handle_message(server);
 		else if (vfiou_remote_is_unread(&server->remote))

@@ -135,6 +135,13 @@ refused "file: cannot listen: the socket is another server's, or the file is non
 	--socket file --device cbdma
 [ "$(cat file)" = precious ] || fail "a file that is no socket was touched"
 
+# Nor is one that has the name of the file that is locked for a moment.
+echo precious >s.lock
+serve --socket s --device cbdma
+ends TERM
+[ "$(cat s.lock)" = precious ] || fail "a file beside the socket was removed"
+rm -f s.lock
+
 for signal in INT TERM HUP; do
 	serve --socket s --device cbdma --cpu 0 --idle spin
 	[ -S s ] || fail "no socket"

@@ -4,10 +4,13 @@
 
 /* Memory that the client gave no file for: DMA_READ and DMA_WRITE, on its socket and on a twin. */
 
+#include <sys/ioctl.h>
+
 #include "answerer.h"
 #include "server_fixture.h"
 
 #define CH0	CBDMA_CHANNEL(0)
+#define CH1	CBDMA_CHANNEL(1)
 #define REMOTE	0x100000000ull /* memory without a file */
 #define LOCAL	(REMOTE + ANSWERER_MEMORY) /* with one, right behind it */
 #define RW	(VFIOU_DMA_READABLE | VFIOU_DMA_WRITEABLE)
@@ -25,7 +28,7 @@ static int file;
 static int
 setup_remote(void **state)
 {
-	const struct dm_cbdma_config config = {0};
+	const struct dm_cbdma_config config = {.channels = 2};
 
 	(void)state;
 	raw_start(&rig, &config, true);
@@ -75,21 +78,27 @@ end_client(void)
 		close(a.asked_fd);
 }
 
-/* Ring for a copy: where the descriptor lies, its data, its completion word. */
+/* Ring a channel for a copy: where the descriptor lies, its data, its completion word. */
 static void
-ring(uint64_t desc, uint64_t src, uint64_t dst, uint32_t len, uint64_t word)
+ring_channel(uint64_t ch, uint64_t desc, uint64_t src, uint64_t dst, uint32_t len, uint64_t word)
 {
 	const struct cbdma_desc d = {.size = len, .control = CBDMA_DESC_COMPLETION, .src = src,
 		.dst = dst, .next = desc};
 
 	memcpy(at(desc), &d, sizeof(d));
 	memset(at(word), 0, 8);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANERR, 4, UINT32_MAX);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANCTRL, 2, CBDMA_CHANCTRL_ERR_COMPLETION_EN);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHANCMP, 8, word);
-	answerer_set(&a, BAR0, CH0 + CBDMA_CHAINADDR, 8, desc);
-	answerer_set(&a, BAR0, CH0 + CBDMA_DMACOUNT, 2, 1);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANCMD, 1, CBDMA_CHANCMD_RESET);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANERR, 4, UINT32_MAX);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANCTRL, 2, CBDMA_CHANCTRL_ERR_COMPLETION_EN);
+	answerer_set(&a, BAR0, ch + CBDMA_CHANCMP, 8, word);
+	answerer_set(&a, BAR0, ch + CBDMA_CHAINADDR, 8, desc);
+	answerer_set(&a, BAR0, ch + CBDMA_DMACOUNT, 2, 1);
+}
+
+static void
+ring(uint64_t desc, uint64_t src, uint64_t dst, uint32_t len, uint64_t word)
+{
+	ring_channel(CH0, desc, src, dst, len, word);
 }
 
 /* Answer until the channel has come to rest, and what it says has come. @return CHANERR */
@@ -326,6 +335,39 @@ test_unmapped(void **state)
 	}
 }
 
+/* Told to keep still while one channel waits for an answer: the other one, which has been rung
+ * meanwhile, keeps still, too.
+ */
+static void
+test_bus_master(void **state)
+{
+	const uint64_t target = LOCAL + TARGET + 0x1000;
+
+	(void)state;
+	start_client(NULL);
+	fill_source(at(LOCAL + SOURCE), 64, 1);
+	a.answer = ANSWER_NONE;
+	ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
+	if (a.reads == 0)
+		assert_true(answerer_asked(&a, 10000));
+	ring_channel(CH1, LOCAL + DESC + 64, LOCAL + SOURCE, target, 64, LOCAL + WORD + 8);
+	answerer_set(&a, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	a.answer = ANSWER_RIGHT;
+	answerer_send(&a, &(struct vfiou_header){.id = 1, .command = VFIOU_DMA_READ},
+		(struct vfiou_dma_access){.address = REMOTE + SOURCE, .count = 64});
+	assert_false(answerer_asked(&a, 100));
+	assert_int_equal(*(volatile uint64_t *)at(LOCAL + WORD), 0);
+	assert_int_equal(*(volatile uint64_t *)at(LOCAL + WORD + 8), 0);
+	assert_int_not_equal(memcmp(at(target), at(LOCAL + SOURCE), 64), 0);
+
+	answerer_set(&a, CONFIG, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(answer_all(), 0);
+	while (*(volatile uint64_t *)at(LOCAL + WORD + 8) == 0)
+		usleep(100);
+	assert_memory_equal(at(target), at(LOCAL + SOURCE), 64);
+	end_client();
+}
+
 static bool
 hung_up(const char *why)
 {
@@ -352,6 +394,12 @@ test_twin(void **state)
 	ring(REMOTE + DESC, REMOTE + SOURCE, REMOTE + TARGET, 200000, REMOTE + WORD);
 	assert_int_equal(answer_all(), 0);
 	assert_memory_equal(at(REMOTE + TARGET), at(REMOTE + SOURCE), 200000);
+	end_client();
+	/* Nothing but a header, and nothing before it. */
+	start_client(twin);
+	a.answer = ANSWER_NOTHING;
+	ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
+	assert_int_equal(answer_all(), CBDMA_CHANERR_RDERR);
 	end_client();
 
 	start_client("{\"capabilities\":{\"twin_socket\":{\"supported\":false}}}");
@@ -395,6 +443,62 @@ test_twin_bad(void **state)
 	assert_int_equal(raw_count_fds(), fds_before);
 }
 
+static bool posting;
+
+/* Commands without replies, one after the other, which take longer to do than to send. */
+static void *
+post(void *opaque)
+{
+	struct {
+		struct vfiou_header header;
+		struct vfiou_region_access access;
+	} many[64];
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		many[i].header = (struct vfiou_header){.command = VFIOU_REGION_READ,
+			.size = sizeof(many[i]), .flags = VFIOU_NO_REPLY};
+		many[i].access = (struct vfiou_region_access){.region = CONFIG, .count = 4096};
+	}
+	while (__atomic_load_n(&posting, __ATOMIC_RELAXED))
+		raw_send_bytes(*(int *)opaque, many, sizeof(many), NULL, 0);
+	return NULL;
+}
+
+/* The client has so much to say that the server is never done with it: the answers on the twin and
+ * the event that unmasks the pin come first all the same.
+ */
+static void
+test_busy(void **state)
+{
+	const int pin = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
+	const uint64_t end = vfiou_now_ms() + 30000;
+	bool unmasked = false;
+	pthread_t thread;
+
+	(void)state;
+	start_client("{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}");
+	assert_int_equal(set_irqs(a.fd, DATA_EVENT | TRIGGER, PIN, 0, 1, &pin, 1), 0);
+	assert_int_equal(set_irqs(a.fd, DATA_EVENT | UNMASK, PIN, 0, 1, &unmask, 1), 0);
+	ring(LOCAL + DESC, REMOTE + SOURCE, LOCAL + TARGET, 64, LOCAL + WORD);
+	posting = true;
+	assert_int_equal(pthread_create(&thread, NULL, post, &a.fd), 0);
+	/* Until it posts for sure, and the server is busy with that. */
+	usleep(100000);
+	assert_int_equal(eventfd_write(unmask, 1), 0);
+	while (vfiou_now_ms() < end && (*(volatile uint64_t *)at(LOCAL + WORD) == 0 || !unmasked)) {
+		answerer_asked(&a, 1);
+		unmasked = !answerer_hears(unmask, 0);
+	}
+	__atomic_store_n(&posting, false, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(*(uint64_t *)at(LOCAL + WORD), (LOCAL + DESC) | CBDMA_CHANSTS_IDLE);
+	assert_true(unmasked);
+	end_client();
+	close(pin);
+	close(unmask);
+}
+
 /* A client that does not read what it is asked, and answers all the same. */
 static void
 test_unread(void **state)
@@ -418,6 +522,33 @@ test_unread(void **state)
 	assert_alive();
 }
 
+/* A client that has left is not waited for, though it keeps the twin open and does not read it. */
+static void
+test_unread_leaves(void **state)
+{
+	const uint64_t far = 2 * REMOTE;
+	const struct vfiou_header header = {.id = 1, .command = VFIOU_DMA_WRITE,
+		.size = sizeof(header), .flags = VFIOU_TYPE_REPLY};
+	const uint64_t end = vfiou_now_ms() + VFIOU_ANSWER_MS;
+	uint64_t start;
+	int unread = 0, before;
+
+	(void)state;
+	start_client("{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}");
+	assert_int_equal(raw_map(a.fd, far, 1u << 20, 0, RW, -1), 0);
+	ring(LOCAL + DESC, LOCAL, far, 1u << 20, LOCAL + WORD);
+	do { /* until there is one question in the socket, and as much of a second as fits */
+		before = unread;
+		usleep(50000);
+		assert_int_equal(ioctl(a.asked_fd, FIONREAD, &unread), 0);
+		raw_send_header(a.asked_fd, header, NULL, 0, NULL, 0);
+	} while ((unread <= 128 * 1024 + 32 || unread != before) && vfiou_now_ms() < end);
+	start = vfiou_now_ms();
+	raw_close(&rig, a.fd);
+	assert_true(vfiou_now_ms() - start < VFIOU_ANSWER_MS / 2);
+	close(a.asked_fd);
+}
+
 int
 main(void)
 {
@@ -431,9 +562,12 @@ main(void)
 		REMOTELY(test_silence),
 		REMOTELY(test_leaves),
 		REMOTELY(test_unmapped),
+		REMOTELY(test_bus_master),
 		REMOTELY(test_twin),
 		REMOTELY(test_twin_bad),
+		REMOTELY(test_busy),
 		REMOTELY(test_unread),
+		REMOTELY(test_unread_leaves),
 	};
 
 	return cmocka_run_group_tests_name("vfiou_remote", tests, NULL, NULL);
