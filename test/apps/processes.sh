@@ -83,9 +83,13 @@ onlooker()
 	at_exit "kill -KILL $SHELL_PID 2>/dev/null; wait $SHELL_PID"
 	exec {COMMANDS}>"$RUN_DIR/commands"
 	echo "show device 0 info" >&$COMMANDS
-	wait_for $DEADLINE grep -q dma_cbdma0 "$RUN_DIR/shell" || {
+	wait_for $DEADLINE grep -q silent: "$RUN_DIR/shell" || {
 		cat "$RUN_DIR/shell" >&2
 		failed "dma-shell does not show the primary's device"
+	}
+	grep -q "state: primary's" "$RUN_DIR/shell" || {
+		cat "$RUN_DIR/shell" >&2
+		failed "dma-shell claims to know the state of the primary's device"
 	}
 	echo "show device 0 registers" >&$COMMANDS
 	wait_for $DEADLINE grep -q CHANSTS "$RUN_DIR/shell" || {
