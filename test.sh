@@ -284,6 +284,7 @@ for release in "trixie 13" "sid sid"; do
 done
 check "dmadev_autotest: dma_ioat natively" dma_ioat_natively
 check "application: dpdk-dma" test/apps/dpdk-dma.sh build/gcc
+check "application: DPDK's vhost example" test/apps/dpdk-vhost.sh build/gcc
 check "application: two processes" test/apps/processes.sh build/gcc
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
 check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh

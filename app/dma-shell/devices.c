@@ -46,6 +46,9 @@ status_name(enum rte_dma_status_code status)
 const char *
 device_state(const struct shell_dev *d)
 {
+	/* Dmadev tells a secondary process what a device can do, not whether the primary has started it. */
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return "primary's";
 	return d->worker >= 0 ? "working" : d->started ? "started" : "stopped";
 }
 

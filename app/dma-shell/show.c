@@ -73,6 +73,13 @@ info_get(const struct args *a, int16_t *id, struct rte_dma_info *info)
 	return d != NULL && rte_dma_info_get(*id, info) == 0 ? d : NULL;
 }
 
+/* Of the primary's devices, dmadev does not tell a secondary process the ring and the like. */
+static bool
+configured_here(void)
+{
+	return rte_eal_process_type() == RTE_PROC_PRIMARY;
+}
+
 int
 cmd_show_devices(const struct args *a __rte_unused)
 {
@@ -90,8 +97,9 @@ cmd_show_devices(const struct args *a __rte_unused)
 		out_int("device", id);
 		out_str("name", "%s", info.dev_name);
 		out_str("state", "%s", device_state(d));
-		out_num("ring", d->ring);
-		out_num("vchans", d->vchans);
+		if (configured_here())
+			out_num("ring", d->ring);
+		out_num("vchans", configured_here() ? d->vchans : info.nb_vchans);
 		out_int("numa", info.numa_node);
 		out_row();
 	}
@@ -127,10 +135,13 @@ cmd_show_info(const struct args *a)
 	out_num("max_segments", info.max_sges);
 	out_str("capabilities", "%s", capa);
 	out_str("state", "%s", device_state(d));
-	out_num("ring", d->ring);
-	out_num("vchans", d->vchans);
-	out_str("direction", "%s", directions[d->direction]);
-	out_bool("silent", d->silent);
+	if (configured_here())
+		out_num("ring", d->ring);
+	out_num("vchans", configured_here() ? d->vchans : info.nb_vchans);
+	if (configured_here()) {
+		out_str("direction", "%s", directions[d->direction]);
+		out_bool("silent", d->silent);
+	}
 	out_list();
 	return 0;
 }

@@ -10,27 +10,28 @@ cannot_run()
 	exit 77
 }
 
-# build_example NAME: sets EXAMPLE, the program examples/NAME of the DPDK that is installed. Its source
-# is in the package with the guides, which is downloaded but not installed.
+# build_example NAME [ARGUMENT OF GCC]...: sets EXAMPLE, the program examples/NAME of the DPDK that is
+# installed. Its source is in the package with the guides, which is downloaded but not installed.
 build_example()
 {
-	local version dir=$TOP/build/dpdk-examples/$1 flags
+	local name=$1 version dir=$TOP/build/dpdk-examples/$1 flags
+	shift
 
 	version=$(dpkg-query -W -f '${Version}' libdpdk-dev)
-	EXAMPLE=$dir/$version/$1
+	EXAMPLE=$dir/$version/$name
 	[ ! -x "$EXAMPLE" ] || return 0
 	rm -rf "${dir:?}/$version"
 	mkdir -p "$dir/$version"
-	say "building DPDK's examples/$1"
+	say "building DPDK's examples/$name"
 	(cd "$dir/$version" && run apt-get -qq -o "APT::Sandbox::User=$(id -un)" download \
 		"dpdk-doc=$version") ||
-		cannot_run "dpdk-doc $version, which has the source of examples/$1, cannot be downloaded"
+		cannot_run "dpdk-doc $version, which has the source of examples/$name, cannot be downloaded"
 	dpkg-deb --fsys-tarfile "$dir/$version"/*.deb | tar -x -C "$dir/$version" \
-		--strip-components=6 "./usr/share/dpdk/examples/$1"
+		--strip-components=6 "./usr/share/dpdk/examples/$name"
 	rm "$dir/$version"/*.deb
 	read -ra flags <<<"$(pkg-config --cflags --libs libdpdk)"
-	run gcc -O3 -DALLOW_EXPERIMENTAL_API -o "$EXAMPLE" "$dir/$version"/*.c "${flags[@]}" ||
-		die "examples/$1 of DPDK $version does not compile"
+	run gcc -O3 -DALLOW_EXPERIMENTAL_API -o "$EXAMPLE" "$dir/$version"/*.c "$@" "${flags[@]}" ||
+		die "examples/$name of DPDK $version does not compile"
 }
 
 # wait_for SECONDS COMMAND...: until COMMAND succeeds; fails when it does not in that time.

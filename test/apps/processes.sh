@@ -83,10 +83,15 @@ onlooker()
 	at_exit "kill -KILL $SHELL_PID 2>/dev/null; wait $SHELL_PID"
 	exec {COMMANDS}>"$RUN_DIR/commands"
 	echo "show device 0 info" >&$COMMANDS
-	wait_for $DEADLINE grep -q dma_cbdma0 "$RUN_DIR/shell" || {
+	wait_for $DEADLINE grep -q '^ *vchans:' "$RUN_DIR/shell" || {
 		cat "$RUN_DIR/shell" >&2
 		failed "dma-shell does not show the primary's device"
 	}
+	# What dmadev does not tell it, it does not make up.
+	if ! grep -q "state: primary's" "$RUN_DIR/shell" || grep -E '^ *(ring|silent):' "$RUN_DIR/shell"; then
+		cat "$RUN_DIR/shell" >&2
+		failed "dma-shell claims to know how the primary has set its device up"
+	fi
 	echo "show device 0 registers" >&$COMMANDS
 	wait_for $DEADLINE grep -q CHANSTS "$RUN_DIR/shell" || {
 		cat "$RUN_DIR/shell" >&2

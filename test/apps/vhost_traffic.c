@@ -31,12 +31,13 @@
 #define QUEUE	  2048
 #define WINDOW	  320 /* packets at the guest: as a long one takes six descriptors, it has enough */
 #define PROBE	  UINT64_MAX /* number of packets before all others */
-#define PATIENCE  200 /* seconds without a packet */
+#define PATIENCE  60 /* seconds without a packet */
 
 static const char usage[] =
 	"usage: vhost-traffic [EAL options --] [options] SOCKET\n"
 	"  -c            the CPU copies, not the first DMA device\n"
 	"  -n PACKETS    so many (1000000)\n"
+	"  -t SECONDS    fewer when these are over, but a tenth at least\n"
 	"  -l MIN,MAX    so long (64,9000)\n"
 	"  -s            some may be spoilt: as many as operations failed, and one has to\n"
 	"  -k            the guest goes and comes back; counted from then on\n"
@@ -51,6 +52,7 @@ struct head {
 
 static struct {
 	uint64_t packets;
+	unsigned int seconds; /* 0: as long as it takes */
 	uint32_t min, max;
 	bool may_spoil, may_go;
 	const char *guest;
@@ -64,6 +66,8 @@ static uint8_t bytes[2 * 65536];
 static uint64_t sent, received, spoilt, vanished, guests, cycles;
 static bool answered; /* the guest sends packets back; testpmd throws away what it finds at first */
 static uint64_t until = UINT64_MAX; /* so many have been received */
+static double begun; /* the first of them; 0: not yet */
+static bool time_is_up;
 static struct rte_mempool *pool;
 
 static uint32_t
@@ -189,6 +193,21 @@ probe(void)
 		rte_pktmbuf_free(packet);
 }
 
+/* What has been sent is waited for then. */
+static void
+watch_time(void)
+{
+	const double now = example_seconds();
+
+	if (begun == 0)
+		begun = now;
+	if (until == UINT64_MAX || now - begun < conf.seconds ||
+			sent + conf.packets - until < conf.packets / 10)
+		return;
+	time_is_up = sent < until;
+	until = sent;
+}
+
 /* @return packets that moved. */
 static unsigned int
 send_some(void)
@@ -202,6 +221,8 @@ send_some(void)
 	if (count == 0) {
 		const uint64_t room = WINDOW - (sent - received);
 
+		if (conf.seconds > 0 && !time_is_up)
+			watch_time();
 		first = 0;
 		count = RTE_MIN(RTE_MIN(room, until - sent), (uint64_t)BACKEND_BURST);
 		for (n = 0; n < count; n++)
@@ -260,6 +281,7 @@ guest_is_new(void)
 		example_fail("the guest has gone with %" PRIu64 " packets", vanished);
 	/* As many for a guest that is back. */
 	until = conf.may_go && guests == 1 ? UINT64_MAX : received + conf.packets;
+	begun = 0;
 }
 
 static void
@@ -313,13 +335,16 @@ parse(int argc, char **argv, bool *by_cpu)
 	int option;
 	char rest;
 
-	while ((option = getopt(argc, argv, "cn:l:skbg:r:")) != -1) {
+	while ((option = getopt(argc, argv, "cn:t:l:skbg:r:")) != -1) {
 		switch (option) {
 		case 'c':
 			*by_cpu = true;
 			break;
 		case 'n':
 			conf.packets = example_number(optarg, option, 1, 1e12);
+			break;
+		case 't':
+			conf.seconds = example_number(optarg, option, 1, 1e6);
 			break;
 		case 'l':
 			if (sscanf(optarg, "%u,%u%c", &conf.min, &conf.max, &rest) != 2 ||
@@ -376,9 +401,12 @@ main(int argc, char **argv)
 	if (conf.guest != NULL)
 		make_guest(argv[optind]);
 	/* Not the time that the guest takes to come. */
+	start = example_seconds();
 	while (!example_stop && !backend_enter()) {
 		backend_leave();
 		usleep(1000);
+		if (example_seconds() - start > PATIENCE)
+			example_fail("no guest for %d seconds", PATIENCE);
 	}
 	backend_leave();
 
@@ -392,7 +420,8 @@ main(int argc, char **argv)
 	}
 	backend_close();
 	printf("%" PRIu64 " packets, %" PRIu64 " spoilt, %" PRIu64 " gone with the guest, %" PRIu64
-		" operations failed\n", received, spoilt, vanished, failed);
+		" operations failed%s\n", received, spoilt, vanished, failed,
+		time_is_up ? ", time is up" : "");
 	printf("%.3f Mpps, %.0f cycles a packet\n", received / start / 1e6,
 		(double)cycles / RTE_MAX(received, UINT64_C(1)));
 	if (spoilt > failed || (conf.may_spoil && failed == 0))
