@@ -48,22 +48,26 @@ static void
 hand_on(struct taken *t, siginfo_t *info, void *context)
 {
 	const char *frame = __builtin_frame_address(0);
-	const struct sigaction *to = &t->before;
+	struct sigaction *before = &t->before, to;
 
-	/* Whom it was handed on to hands it back: the stack grows downwards. */
+	/* Whom it is handed on to hands it back: the stack grows downwards. */
 	if (t->twice && handing_on.info == info && frame < handing_on.frame)
-		to = &t->before_first;
+		before = &t->before_first;
 	handing_on.info = info;
 	handing_on.frame = frame;
-	if (to->sa_flags & SA_SIGINFO) {
-		to->sa_sigaction(t->sig, info, context);
-	} else if (to->sa_handler == SIG_DFL || (to->sa_handler == SIG_IGN && info->si_code > 0)) {
+	to = *before;
+	/* A handler for one time: what comes next is the default's. */
+	if (to.sa_flags & (int)SA_RESETHAND)
+		*before = (struct sigaction){.sa_handler = SIG_DFL};
+	if (to.sa_flags & SA_SIGINFO) {
+		to.sa_sigaction(t->sig, info, context);
+	} else if (to.sa_handler == SIG_DFL || (to.sa_handler == SIG_IGN && info->si_code > 0)) {
 		signal(t->sig, SIG_DFL);
 		/* The access is tried again, which ends the process; what was sent is not. */
 		if (info->si_code <= 0)
 			raise(t->sig);
-	} else if (to->sa_handler != SIG_IGN) {
-		to->sa_handler(t->sig);
+	} else if (to.sa_handler != SIG_IGN) {
+		to.sa_handler(t->sig);
 	}
 	/* Behind the calls, so that the frame is there until they return; they need not. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

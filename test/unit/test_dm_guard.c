@@ -442,6 +442,44 @@ test_not_guarded(void **state)
 	end_handlers();
 }
 
+static void
+once(int sig)
+{
+	static int calls;
+
+	if (++calls > 1)
+		_exit(1);
+	raise(sig);
+}
+
+/* A handler that is for one time only (SA_RESETHAND) may leave the rest to the default. */
+static void
+test_handler_for_once(void **state)
+{
+	struct sigaction action = {.sa_handler = once};
+	unsigned int way;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	begin_handlers();
+	dm_guard_disable();
+	for (way = 0; way < 2; way++) {
+		action.sa_flags = SA_RESETHAND | (way == 0 ? 0 : SA_NODEFER);
+		pid = fork();
+		if (pid == 0) {
+			sigaction(SIGSEGV, &action, NULL);
+			dm_guard_enable();
+			(void)*(volatile uint8_t *)(rig.mem + OWN + PAGE);
+			_exit(2);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGSEGV);
+	}
+	end_handlers();
+}
+
 int
 main(void)
 {
@@ -456,6 +494,7 @@ main(void)
 		cmocka_unit_test(test_handed_on),
 		cmocka_unit_test(test_later_handler),
 		cmocka_unit_test(test_not_guarded),
+		cmocka_unit_test(test_handler_for_once),
 	};
 
 	return cmocka_run_group_tests_name("dm_guard", tests, NULL, NULL);
