@@ -9,6 +9,9 @@
 
 #include "dm_guard.h"
 
+/* Of the error code of a page fault (Intel SDM volume 3, "Page-Fault Exceptions"). */
+#define PAGE_FAULT_WRITE (1 << 1)
+
 /* A signal that is taken, and whom it is handed on to. */
 struct taken {
 	int sig;
@@ -90,6 +93,12 @@ memory_gone(int sig, siginfo_t *info, void *context)
 	armed = NULL;
 	guard->address = (uintptr_t)info->si_addr;
 	guard->unmapped = sig == SIGSEGV;
+#ifdef __x86_64__
+	guard->writing = interrupted->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE;
+	guard->reading = !guard->writing;
+#else
+	guard->reading = guard->writing = true;
+#endif
 	__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
 	/* This does not return, so what was blocked for it is not, either. */
 	pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);

@@ -252,6 +252,38 @@ test_addresses(void **state)
 	}
 }
 
+/* What a fence keeps apart stays so: memory that one reads and the one behind it must not write, at its
+ * end. The first is done and is not done again, when some of it has been written already.
+ */
+static void
+test_fenced(void **state)
+{
+	const uint64_t all = 2 * PAGE;
+	uint8_t *memory;
+
+	(void)state;
+	begin(false);
+	memory = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(memory != MAP_FAILED);
+	memset(memory, 0x11, all);
+	assert_int_equal(mprotect(memory + PAGE, PAGE, PROT_READ), 0);
+	assert_int_equal(dm_device_map(rig.dev, (uintptr_t)memory, all, memory,
+		DM_READ | DM_WRITE), 0);
+	rig_copy(&rig, 0, 0, 0, all);
+	rig.ring[0].src = (uintptr_t)memory;
+	rig.ring[0].control |= CBDMA_DESC_FENCE;
+	rig_copy(&rig, 1, 0, 0, all);
+	rig.ring[1].dst = (uintptr_t)memory;
+	rig_start(&rig);
+	rig_ring(&rig, 2);
+	assert_int_equal(dm_device_run(rig.dev, 2), 1);
+	assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_XDADDERR);
+	assert_memory_equal(rig.mem + RIG_DST, memory + PAGE, PAGE);
+	assert_memory_equal(rig.mem + RIG_DST + PAGE, memory + PAGE, PAGE);
+	munmap(memory, all);
+	end();
+}
+
 /* Whose signal it is */
 
 static volatile int handled;
@@ -491,6 +523,7 @@ main(void)
 		cmocka_unit_test(test_recovery),
 		cmocka_unit_test(test_map_process),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_fenced),
 		cmocka_unit_test(test_handed_on),
 		cmocka_unit_test(test_later_handler),
 		cmocka_unit_test(test_not_guarded),
