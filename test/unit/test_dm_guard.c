@@ -404,6 +404,34 @@ test_handed_on(void **state)
 	}
 }
 
+static void
+leave_wrongly(int sig)
+{
+	(void)sig;
+	leave(0);
+}
+
+/* Handlers that come one by one, each before another device: none is left out. */
+static void
+test_handlers_between(void **state)
+{
+	(void)state;
+	install(SIGSEGV, leave_wrongly, NULL);
+	begin_handlers();
+	install(SIGSEGV, leave, NULL);
+	dm_guard_enable();
+	install(SIGSEGV, NULL, pass_on);
+	dm_guard_enable();
+	assert_int_equal(access_in_vain(SIGSEGV), SIGSEGV);
+	expect_guarded();
+	dm_guard_disable();
+	dm_guard_disable();
+	dm_guard_disable();
+	assert_int_equal(access_in_vain(SIGSEGV), SIGSEGV);
+	signal(SIGSEGV, SIG_DFL);
+	end_handlers();
+}
+
 /* A handler that comes later and passes on: the device's faults are the device's, also when the guards
  * are gone meanwhile and come again, and nothing goes round in circles.
  */
@@ -525,6 +553,7 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_fenced),
 		cmocka_unit_test(test_handed_on),
+		cmocka_unit_test(test_handlers_between),
 		cmocka_unit_test(test_later_handler),
 		cmocka_unit_test(test_not_guarded),
 		cmocka_unit_test(test_handler_for_once),
