@@ -479,9 +479,9 @@ holds(const uint8_t *start, uint64_t len, uintptr_t address)
 }
 
 /* Descriptors of a batch that have been copied when there was nothing at an address: those before
- * the first that goes there for the same kind of access: one before may have read what that must not
- * write. When they are run last to first, those before the fence before it. An address without memory
- * is an error of the address, as if the IOMMU had said so.
+ * the first that goes there for the same kind of access: one before may have read what that must
+ * not write. When they are run last to first, those before the fence before it. An address without
+ * memory is an error of the address, as if the IOMMU had said so.
  */
 static unsigned int
 count_copied(const struct dm_cbdma *cb, const struct batch *b, const struct dm_guard *guard,

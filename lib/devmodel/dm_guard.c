@@ -15,8 +15,8 @@
 /* So many handlers that came later, each before another device, are kept apart. */
 #define TIMES 8
 
-/* A signal that is taken, and whom it is handed on to. When somebody takes it from us, his handler may
- * call ours, and when we take it again, ours calls his: each time has somebody else before it.
+/* A signal that is taken, and whom it is handed on to. When somebody takes it from us, his handler
+ * may call ours, and when we take it again, ours calls his: each time has somebody else before it.
  */
 struct taken {
 	int sig;

@@ -252,8 +252,8 @@ test_addresses(void **state)
 	}
 }
 
-/* What a fence keeps apart stays so: memory that one reads and the one behind it must not write, at its
- * end. The first is done and is not done again, when some of it has been written already.
+/* What a fence keeps apart stays so: memory that one reads and the one behind it must not write, at
+ * its end. The first is done and is not done again, when some of it has been written already.
  */
 static void
 test_fenced(void **state)
