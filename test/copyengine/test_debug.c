@@ -247,7 +247,8 @@ names_the_call(void **state)
 		snprintf(expected, sizeof(expected), "%s() by thread ", calls[i].name);
 		text = logged_by(i, true, in_request);
 		if (strstr(text, expected) == NULL)
-			print_error("%s: logged: \"%s\"\n", calls[i].name, text);
+			print_error("%s: logged: \"%s\"\n", calls[i].name,
+				text == NULL ? "" : text); /* UBSan has gcc think that it may be */
 		assert_non_null(strstr(text, expected));
 		free(text);
 		if (calls[i].call == do_request) {
