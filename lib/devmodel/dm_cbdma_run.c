@@ -479,8 +479,9 @@ holds(const uint8_t *start, uint64_t len, uintptr_t address)
 }
 
 /* Descriptors of a batch that have been copied when there was nothing at an address: those before
- * the first that goes there; when they are run last to first, those before the fence before it. An
- * address without memory is an error of the address, as if the IOMMU had said so.
+ * the first that goes there for the same kind of access: one before may have read what that must
+ * not write. When they are run last to first, those before the fence before it. An address without
+ * memory is an error of the address, as if the IOMMU had said so.
  */
 static unsigned int
 count_copied(const struct dm_cbdma *cb, const struct batch *b, const struct dm_guard *guard,
@@ -491,6 +492,8 @@ count_copied(const struct dm_cbdma *cb, const struct batch *b, const struct dm_g
 
 	for (op = 0; op < b->ops; op++, desc++) {
 		const struct dm_op *o = &b->op[op];
+		const bool dst_gone = guard->writing && holds(o->dst, o->len, gone);
+		const bool src_gone = guard->reading && !o->fill && holds(o->src, o->len, gone);
 
 		while (b->nulls & (1u << desc))
 			desc++;
@@ -503,9 +506,9 @@ count_copied(const struct dm_cbdma *cb, const struct batch *b, const struct dm_g
 		*chanerr = guard->unmapped ? CBDMA_CHANERR_XSADDERR : CBDMA_CHANERR_RDERR;
 		if (op == b->copied || !cb->config.reorder || (b->fences & (1u << op)) != 0)
 			copied = desc;
-		if (holds(o->dst, o->len, gone))
+		if (dst_gone)
 			*chanerr = guard->unmapped ? CBDMA_CHANERR_XDADDERR : CBDMA_CHANERR_WDERR;
-		if (holds(o->dst, o->len, gone) || (!o->fill && holds(o->src, o->len, gone)))
+		if (dst_gone || src_gone)
 			return copied;
 	}
 	return known;

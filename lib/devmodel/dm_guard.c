@@ -9,14 +9,19 @@
 
 #include "dm_guard.h"
 
-/* A signal that is taken, and whom it is handed on to. */
+/* Of the error code of a page fault (Intel SDM volume 3, "Page-Fault Exceptions"). */
+#define PAGE_FAULT_WRITE (1 << 1)
+
+/* So many handlers that came later, each before another device, are kept apart. */
+#define TIMES 8
+
+/* A signal that is taken, and whom it is handed on to. When somebody takes it from us, his handler
+ * may call ours, and when we take it again, ours calls his: each time has somebody else before it.
+ */
 struct taken {
 	int sig;
-	bool taken;
-	/** Somebody took it from us, so that his handler may call ours, and we took it again. */
-	bool twice;
-	struct sigaction before;
-	struct sigaction before_first; /**< when twice */
+	unsigned int times;
+	struct sigaction before[TIMES];
 };
 
 static struct taken taken[] = {{.sig = SIGBUS}, {.sig = SIGSEGV}};
@@ -31,10 +36,11 @@ static unsigned int count;
 
 THREAD_LOCAL struct dm_guard *volatile armed;
 
-/* The signal that is being handed on, and the frame that does it. */
+/* The signal that is being handed on, the frame that does it, and to whom. */
 THREAD_LOCAL struct {
 	const siginfo_t *info;
 	const char *frame;
+	unsigned int to;
 } handing_on;
 
 void
@@ -48,22 +54,28 @@ static void
 hand_on(struct taken *t, siginfo_t *info, void *context)
 {
 	const char *frame = __builtin_frame_address(0);
-	const struct sigaction *to = &t->before;
+	unsigned int i = t->times == 0 ? 0 : t->times - 1;
+	struct sigaction to;
 
 	/* Whom it was handed on to hands it back: the stack grows downwards. */
-	if (t->twice && handing_on.info == info && frame < handing_on.frame)
-		to = &t->before_first;
+	if (handing_on.info == info && frame < handing_on.frame)
+		i = handing_on.to == 0 ? 0 : handing_on.to - 1;
 	handing_on.info = info;
 	handing_on.frame = frame;
-	if (to->sa_flags & SA_SIGINFO) {
-		to->sa_sigaction(t->sig, info, context);
-	} else if (to->sa_handler == SIG_DFL || (to->sa_handler == SIG_IGN && info->si_code > 0)) {
+	handing_on.to = i;
+	to = t->before[i];
+	/* A handler for one time: what comes next is the default's. */
+	if (to.sa_flags & (int)SA_RESETHAND)
+		t->before[i] = (struct sigaction){.sa_handler = SIG_DFL};
+	if (to.sa_flags & SA_SIGINFO) {
+		to.sa_sigaction(t->sig, info, context);
+	} else if (to.sa_handler == SIG_DFL || (to.sa_handler == SIG_IGN && info->si_code > 0)) {
 		signal(t->sig, SIG_DFL);
 		/* The access is tried again, which ends the process; what was sent is not. */
 		if (info->si_code <= 0)
 			raise(t->sig);
-	} else if (to->sa_handler != SIG_IGN) {
-		to->sa_handler(t->sig);
+	} else if (to.sa_handler != SIG_IGN) {
+		to.sa_handler(t->sig);
 	}
 	/* Behind the calls, so that the frame is there until they return; they need not. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -86,6 +98,12 @@ memory_gone(int sig, siginfo_t *info, void *context)
 	armed = NULL;
 	guard->address = (uintptr_t)info->si_addr;
 	guard->unmapped = sig == SIGSEGV;
+#ifdef __x86_64__
+	guard->writing = interrupted->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE;
+	guard->reading = !guard->writing;
+#else
+	guard->reading = guard->writing = true;
+#endif
 	__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
 	/* This does not return, so what was blocked for it is not, either. */
 	pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
@@ -106,12 +124,9 @@ take(struct taken *t)
 	sigaction(t->sig, NULL, &now);
 	if (is_ours(&now))
 		return;
-	if (t->taken && !t->twice) {
-		t->twice = true;
-		t->before_first = t->before;
-	}
-	t->taken = true;
-	t->before = now;
+	t->before[t->times < TIMES ? t->times : TIMES - 1] = now;
+	if (t->times < TIMES)
+		t->times++;
 	/* Whom it is handed on to finds things as he wanted them. */
 	action.sa_mask = now.sa_mask;
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK | (now.sa_flags & (SA_NODEFER | SA_RESTART));
@@ -127,11 +142,10 @@ give_back(struct taken *t)
 	sigaction(t->sig, NULL, &now);
 	if (!is_ours(&now))
 		return;
-	sigaction(t->sig, &t->before, NULL);
-	t->taken = t->twice;
-	if (t->twice)
-		t->before = t->before_first;
-	t->twice = false;
+	/* 0: somebody has put us back since. */
+	if (t->times > 0)
+		t->times--;
+	sigaction(t->sig, &t->before[t->times], NULL);
 }
 
 void

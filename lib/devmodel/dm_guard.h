@@ -27,6 +27,7 @@ struct dm_guard {
 	sigjmp_buf env;
 	volatile uintptr_t address; /**< the one that was accessed in vain */
 	volatile bool unmapped;	    /**< there is no memory; else it has lost what it held */
+	volatile bool reading, writing; /**< which it was; both where the CPU does not say */
 };
 
 /**

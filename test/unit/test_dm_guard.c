@@ -252,6 +252,38 @@ test_addresses(void **state)
 	}
 }
 
+/* What a fence keeps apart stays so: memory that one reads and the one behind it must not write, at
+ * its end. The first is done and is not done again, when some of it has been written already.
+ */
+static void
+test_fenced(void **state)
+{
+	const uint64_t all = 2 * PAGE;
+	uint8_t *memory;
+
+	(void)state;
+	begin(false);
+	memory = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(memory != MAP_FAILED);
+	memset(memory, 0x11, all);
+	assert_int_equal(mprotect(memory + PAGE, PAGE, PROT_READ), 0);
+	assert_int_equal(dm_device_map(rig.dev, (uintptr_t)memory, all, memory,
+		DM_READ | DM_WRITE), 0);
+	rig_copy(&rig, 0, 0, 0, all);
+	rig.ring[0].src = (uintptr_t)memory;
+	rig.ring[0].control |= CBDMA_DESC_FENCE;
+	rig_copy(&rig, 1, 0, 0, all);
+	rig.ring[1].dst = (uintptr_t)memory;
+	rig_start(&rig);
+	rig_ring(&rig, 2);
+	assert_int_equal(dm_device_run(rig.dev, 2), 1);
+	assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4), CBDMA_CHANERR_XDADDERR);
+	assert_memory_equal(rig.mem + RIG_DST, memory + PAGE, PAGE);
+	assert_memory_equal(rig.mem + RIG_DST + PAGE, memory + PAGE, PAGE);
+	munmap(memory, all);
+	end();
+}
+
 /* Whose signal it is */
 
 static volatile int handled;
@@ -372,6 +404,34 @@ test_handed_on(void **state)
 	}
 }
 
+static void
+leave_wrongly(int sig)
+{
+	(void)sig;
+	leave(0);
+}
+
+/* Handlers that come one by one, each before another device: none is left out. */
+static void
+test_handlers_between(void **state)
+{
+	(void)state;
+	install(SIGSEGV, leave_wrongly, NULL);
+	begin_handlers();
+	install(SIGSEGV, leave, NULL);
+	dm_guard_enable();
+	install(SIGSEGV, NULL, pass_on);
+	dm_guard_enable();
+	assert_int_equal(access_in_vain(SIGSEGV), SIGSEGV);
+	expect_guarded();
+	dm_guard_disable();
+	dm_guard_disable();
+	dm_guard_disable();
+	assert_int_equal(access_in_vain(SIGSEGV), SIGSEGV);
+	signal(SIGSEGV, SIG_DFL);
+	end_handlers();
+}
+
 /* A handler that comes later and passes on: the device's faults are the device's, also when the guards
  * are gone meanwhile and come again, and nothing goes round in circles.
  */
@@ -442,6 +502,44 @@ test_not_guarded(void **state)
 	end_handlers();
 }
 
+static void
+once(int sig)
+{
+	static int calls;
+
+	if (++calls > 1)
+		_exit(1);
+	raise(sig);
+}
+
+/* A handler that is for one time only (SA_RESETHAND) may leave the rest to the default. */
+static void
+test_handler_for_once(void **state)
+{
+	struct sigaction action = {.sa_handler = once};
+	unsigned int way;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	begin_handlers();
+	dm_guard_disable();
+	for (way = 0; way < 2; way++) {
+		action.sa_flags = SA_RESETHAND | (way == 0 ? 0 : SA_NODEFER);
+		pid = fork();
+		if (pid == 0) {
+			sigaction(SIGSEGV, &action, NULL);
+			dm_guard_enable();
+			(void)*(volatile uint8_t *)(rig.mem + OWN + PAGE);
+			_exit(2);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGSEGV);
+	}
+	end_handlers();
+}
+
 int
 main(void)
 {
@@ -453,9 +551,12 @@ main(void)
 		cmocka_unit_test(test_recovery),
 		cmocka_unit_test(test_map_process),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_fenced),
 		cmocka_unit_test(test_handed_on),
+		cmocka_unit_test(test_handlers_between),
 		cmocka_unit_test(test_later_handler),
 		cmocka_unit_test(test_not_guarded),
+		cmocka_unit_test(test_handler_for_once),
 	};
 
 	return cmocka_run_group_tests_name("dm_guard", tests, NULL, NULL);

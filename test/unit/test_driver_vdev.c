@@ -458,6 +458,31 @@ test_errors_counted(void **state __rte_unused)
 	drv_close(&d);
 }
 
+/* Silent mode: what the device has done when it is said to be idle is in the statistics. */
+static void
+test_silent_idle(void **state __rte_unused)
+{
+	enum rte_dma_vchan_status status;
+	struct rte_dma_stats stats;
+	struct drv d;
+	unsigned int i;
+
+	drv_open_args(&d, "");
+	assert_int_equal(rte_dma_stop(d.id), 0);
+	drv_start(d.id, 0, true);
+	for (i = 0; i < 20000; i++) {
+		assert_true(rte_dma_copy(d.id, 0, drv_iova(drv_src), drv_iova(drv_dst), 64,
+				RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+		do
+			assert_int_equal(rte_dma_vchan_status(d.id, 0, &status), 0);
+		while (status != RTE_DMA_VCHAN_IDLE);
+		stats = drv_stats(&d);
+		assert_int_equal(stats.submitted, i + 1);
+		assert_int_equal(stats.completed, i + 1);
+	}
+	drv_close(&d);
+}
+
 /* errors=report, and an application that never asks: it is told how not to be stopped. */
 static void
 test_errors_unasked(void **state __rte_unused)
@@ -691,6 +716,7 @@ main(void)
 		cmocka_unit_test(test_dma_map),
 		cmocka_unit_test(test_dma_map_edge),
 		cmocka_unit_test(test_errors_counted),
+		cmocka_unit_test(test_silent_idle),
 		cmocka_unit_test(test_errors_unasked),
 		cmocka_unit_test(test_shared_addresses),
 		cmocka_unit_test(test_unmapped_at_work),

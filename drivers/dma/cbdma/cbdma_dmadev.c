@@ -402,6 +402,9 @@ cbdma_vchan_status(const struct rte_dma_dev *dmadev, uint16_t vchan,
 		return 0;
 	}
 	if (cbdma_is_idle(dev)) {
+		/* What has been done since counts, too: the statistics are all that tells of it. */
+		if (dev->silent)
+			cbdma_reclaim(dev);
 		*status = RTE_DMA_VCHAN_IDLE;
 		return 0;
 	}
