@@ -246,6 +246,7 @@ names_the_call(void **state)
 			assert_int_equal(ce_channel_free(&request), 0);
 		snprintf(expected, sizeof(expected), "%s() by thread ", calls[i].name);
 		text = logged_by(i, true, in_request);
+		assert_non_null(text);
 		if (strstr(text, expected) == NULL)
 			print_error("%s: logged: \"%s\"\n", calls[i].name, text);
 		assert_non_null(strstr(text, expected));
