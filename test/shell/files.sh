@@ -36,6 +36,11 @@ expect_output "'out' could not be written completely" "$(cat err)"
 compgen -G "out.*" && fail "something is left of it"
 "$DMA_SHELL" "${EAL[@]}" -- -c "alloc a 4K; save a /dev/null" >/dev/null || fail "save to a device"
 
+# A driver in this folder.
+echo nothing >nothing.so
+out=$("$DMA_SHELL" "${EAL[@]}" -- -c "load driver nothing.so" 2>&1) && fail "no driver is loaded"
+expect_output "cannot load 'nothing.so': .*(too short|ELF)" "$out"
+
 # bench: a table of numbers, both kinds of plots, a report.
 plot=
 if command -v gnuplot >/dev/null; then
