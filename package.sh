@@ -20,7 +20,9 @@ if [[ ${1-} == -* ]] || [ $# -gt 1 ]; then
 	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
 	exit
 fi
-dir=$(realpath -m "${1:-$TOP/build/$([ $kind = deb ] && echo packages || echo rpms)}")
+own=$TOP/build/$([ $kind = deb ] && echo packages || echo rpms)
+dir=$(realpath -m "${1:-$own}")
+mkdir -p "$dir"
 
 need_packages build-essential meson pkg-config libdpdk-dev libpcap-dev libseccomp-dev \
 	python3-pyelftools python3-sphinx
@@ -57,7 +59,7 @@ if [ $kind = deb ]; then
 	run lintian --allow-root --fail-on error,warning "$work"/*.changes ||
 		die "lintian is not content" "see the lines above"
 fi
-rm -rf "$dir"
-mkdir -p "$dir"
+# Old packages go, but from nobody else's folder.
+[ "$dir" != "$(realpath "$own")" ] || rm -f "$dir"/*."$kind"
 cp "$work"/*."$kind" "$dir"
 ls "$dir"

@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -255,6 +256,25 @@ def cyclic_player(program):
     assert " bytes left in this round" in output, "no progress"
 
 
+def vhost_echo(program):
+    """What needs no guest, which test/apps has."""
+    make_file("file", 10)
+    os.symlink("file", "link")
+    for name in "file", "link", ".":
+        run(program, name, status=1, says="is there and is not a socket")
+    assert os.path.getsize("file") == 10
+    run(program, "x" * 108, status=1, says="at most 107 characters")
+    run(program, status=2, says="one SOCKET")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind("sock")
+        other.listen()
+        run(program, "sock", status=1, says="another program does")
+        assert os.path.exists("sock")
+    # What is left of a program that is gone is in nobody's way.
+    interrupt(program, "sock", says="listening at sock")
+    assert not os.path.exists("sock")
+
+
 def main():
     name, program = sys.argv[1], os.path.abspath(sys.argv[2])
     run(program, "--help", says="usage: " + name)
@@ -267,6 +287,7 @@ def main():
                 "packet-mirror": packet_mirror,
                 "mailbox": mailbox,
                 "cyclic-player": cyclic_player,
+                "vhost-echo": vhost_echo,
             }[name](program)
         finally:
             os.chdir("/")

@@ -5,6 +5,7 @@
 #include "start.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -122,19 +123,55 @@ leave_others_alone(void)
 		add("%s", "--no-pci");
 }
 
+/* An argument's value where it is that option, "--option VALUE" and "--option=VALUE". */
+static const char *
+value_of(char *const *argument, const char *option)
+{
+	const size_t len = strlen(option);
+
+	if (strncmp(*argument, option, len) != 0)
+		return NULL;
+	if ((*argument)[len] == '=' || (option[1] != '-' && (*argument)[len] != '\0'))
+		return *argument + len + ((*argument)[len] == '=');
+	return (*argument)[len] == '\0' ? argument[1] : NULL;
+}
+
+static const char *const device_options[] = {"--vdev", "--allow", "-a"};
+
+/* Whether two devices with their arguments are one: dma_cbdma1 is not dma_cbdma10. */
+static bool
+same_device(const char *a, const char *b)
+{
+	const size_t len = strcspn(a, ",");
+	struct rte_pci_addr x, y;
+	char p[PCI_PRI_STR_SIZE + 1], q[PCI_PRI_STR_SIZE + 1];
+
+	if (len == strcspn(b, ",") && strncmp(a, b, len) == 0)
+		return true;
+	snprintf(p, sizeof(p), "%.*s", (int)len, a);
+	snprintf(q, sizeof(q), "%.*s", (int)strcspn(b, ","), b);
+	return rte_pci_addr_parse(p, &x) == 0 && rte_pci_addr_parse(q, &y) == 0 &&
+		rte_pci_addr_cmp(&x, &y) == 0;
+}
+
 /* Unless an argument names it. */
 static void
 add_device(const char *device)
 {
 	char *name = strndup(device, strcspn(device, ","));
 	struct rte_pci_addr address;
+	const char *value;
 	bool named = false;
+	unsigned int j;
 	int i;
 
 	if (name == NULL)
 		return;
 	for (i = 1; i < nb_arguments; i++)
-		named |= strstr(arguments[i], name) != NULL;
+		for (j = 0; j < RTE_DIM(device_options); j++) {
+			value = value_of(&arguments[i], device_options[j]);
+			named |= value != NULL && same_device(value, device);
+		}
 	if (!named)
 		add(rte_pci_addr_parse(name, &address) == 0 ? "--allow=%s" : "--vdev=%s", device);
 	free(name);
@@ -232,29 +269,15 @@ device_is_there(const char *devargs)
 	return found;
 }
 
-/* An argument's value where it is that option, "--option VALUE" and "--option=VALUE". */
-static const char *
-value_of(char *const *argument, const char *option)
-{
-	const size_t len = strlen(option);
-
-	if (strncmp(*argument, option, len) != 0)
-		return NULL;
-	if ((*argument)[len] == '=' || (option[1] != '-' && (*argument)[len] != '\0'))
-		return *argument + len + ((*argument)[len] == '=');
-	return (*argument)[len] == '\0' ? argument[1] : NULL;
-}
-
 static int
 check_devices(char *const *wanted)
 {
-	static const char *const options[] = {"--vdev", "--allow", "-a"};
 	const char *device;
 	unsigned int i;
 
 	for (; *wanted != NULL; wanted++)
-		for (i = 0; i < RTE_DIM(options); i++) {
-			device = value_of(wanted, options[i]);
+		for (i = 0; i < RTE_DIM(device_options); i++) {
+			device = value_of(wanted, device_options[i]);
 			if (device == NULL || device_is_there(device))
 				continue;
 			fprintf(stderr, "error: there is no device '%s', or it does not start: see "
@@ -262,6 +285,22 @@ check_devices(char *const *wanted)
 			return -1;
 		}
 	return 0;
+}
+
+/*
+ * Who closed one of the first three would have what is printed in the first file that EAL opens, its
+ * configuration in shared memory. Nothing can be written to these.
+ */
+static void
+hold_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 int
@@ -272,6 +311,7 @@ start_eal(int argc, char **argv, const char *const *devices, unsigned int nb_dev
 	FILE *log = fopencookie(NULL, "w", listener);
 	int i, ret;
 
+	hold_standard_files();
 	if (argc > 1) {
 		for (i = 0; i < argc; i++)
 			add("%s", argv[i]);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -264,7 +265,8 @@ cmd_expect(const struct args *a)
 	}
 	x = strtod(value, &value_end);
 	y = strtod(wanted, &wanted_end);
-	if (value[0] != '\0' && *value_end == '\0' && *wanted_end == '\0')
+	/* Nothing is a number beside one that is none. */
+	if (value[0] != '\0' && *value_end == '\0' && *wanted_end == '\0' && !isnan(y))
 		order = x < y ? -1 : x > y;
 	else
 		order = strcmp(value, wanted);
@@ -301,7 +303,7 @@ cmd_help(const struct args *a)
 			continue;
 		found = true;
 		out_begin("help");
-		out_str("command", "%s", c->syntax);
+		out_text("command", c->syntax);
 		out_str("does", "%s", c->help);
 		if (shell.json) {
 			out_line();

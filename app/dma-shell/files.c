@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,6 +59,27 @@ file_writable(const char *path)
 	return 0;
 }
 
+/* One name in one folder, of files that are not there yet. */
+static bool
+place_same(const char *a, const char *b)
+{
+	const char *const path[] = { a, b };
+	const char *name[2], *slash;
+	char folder[PATH_MAX];
+	struct stat st[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		slash = strrchr(path[i], '/');
+		name[i] = slash == NULL ? path[i] : slash + 1;
+		snprintf(folder, sizeof(folder), "%.*s.", (int)(name[i] - path[i]), path[i]);
+		if (stat(folder, &st[i]) != 0)
+			return false;
+	}
+	return strcmp(name[0], name[1]) == 0 && st[0].st_dev == st[1].st_dev &&
+		st[0].st_ino == st[1].st_ino;
+}
+
 bool
 file_same(const char *a, const char *b)
 {
@@ -65,7 +87,7 @@ file_same(const char *a, const char *b)
 	const bool x_there = stat(a, &x) == 0, y_there = stat(b, &y) == 0;
 
 	if (!x_there || !y_there)
-		return strcmp(a, b) == 0;
+		return !x_there && !y_there && place_same(a, b);
 	/* Devices take what comes twice. */
 	return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }

@@ -6,6 +6,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_dev.h>
@@ -68,8 +70,12 @@ cmd_attach(const struct args *a)
 int
 cmd_load_driver(const struct args *a)
 {
+	char path[PATH_MAX];
+	/* dlopen() would look for a name without a '/' among the system's libraries only. */
+	const char *file = realpath(a->w[2].str, path) != NULL ? path : a->w[2].str;
+
 	/* Its constructors register it, as they do for EAL's -d. */
-	if (dlopen(a->w[2].str, RTLD_NOW) == NULL)
+	if (dlopen(file, RTLD_NOW) == NULL)
 		return shell_error(-EINVAL, "cannot load '%s': %s", a->w[2].str, dlerror());
 	return 0;
 }

@@ -165,7 +165,7 @@ catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* A PCI device may have several dmadevs, named after it. */
+/* A PCI device may have several dmadevs, named after it, with a "-" between. */
 static int
 start_device(const char *device)
 {
@@ -179,8 +179,9 @@ start_device(const char *device)
 		if (rte_dma_info_get(id, &info) != 0)
 			continue;
 		name = info.dev_name;
-		if (strncmp(name, device, len) != 0 && (strlen(name) < 5 ||
-				strncmp(name + 5, device, len) != 0)) /* behind "0000:" */
+		if (strncmp(name, device, len) != 0 && strlen(name) > 5)
+			name += 5; /* "0000:" */
+		if (strncmp(name, device, len) != 0 || strchr("-", name[len]) == NULL)
 			continue;
 		ret = device_start(id);
 		if (ret != 0)

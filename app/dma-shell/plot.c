@@ -7,12 +7,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
 
 #include "bench.h"
+#include "files.h"
 
 static const char *
 terminal_of(const char *path)
@@ -117,7 +120,7 @@ size_text(uint64_t size, char *dst, size_t len)
 }
 
 static void
-write_script(const struct bench *b, FILE *f, const char *path)
+write_script(const struct bench *b, FILE *f, const char *terminal)
 {
 	const struct bench_row *row = b->row;
 	const char *a = b->side[0].name, *c = b->side[1].name;
@@ -130,8 +133,7 @@ write_script(const struct bench *b, FILE *f, const char *path)
 	quoted(f, a);
 	fprintf(f, "\nc = ");
 	quoted(f, c);
-	fprintf(f, "\nset terminal %s\nset output ", terminal_of(path));
-	quoted(f, path);
+	fprintf(f, "\nset terminal %s", terminal);
 	fprintf(f, "\nset multiplot layout 2,3 title ");
 	snprintf(title, sizeof(title), "%s beside %s: ring %u, batch %u, in flight up to %u, %u "
 		"lcore(s)%s", a, c, device_get(b->side[0].lane[0].pump.dev)->ring,
@@ -185,26 +187,58 @@ write_script(const struct bench *b, FILE *f, const char *path)
 	fputs("unset multiplot\n", f);
 }
 
-static int
-make_plot(const struct bench *b, const char *path)
+/*
+ * The picture, malloc'ed. gnuplot takes a name for a command when it begins with a '|', and says
+ * nothing of a full disk: what it makes is written by us.
+ */
+static char *
+make_plot(const struct bench *b, const char *terminal, size_t *size)
 {
-	FILE *f = popen("exec gnuplot -", "w");
+	int fd = memfd_create("plot", 0);
+	FILE *picture = fd < 0 ? NULL : fdopen(fd, "r"), *f;
+	char command[64], *data = NULL;
+	struct stat st;
 	int status;
 
-	if (f == NULL)
-		return shell_error(-errno, "cannot run gnuplot: %s", strerror(errno));
-	write_script(b, f, path);
+	if (picture == NULL) {
+		shell_error(-errno, "no memory for a plot: %s", strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	snprintf(command, sizeof(command), "exec gnuplot - >/dev/fd/%d", fd);
+	f = popen(command, "w");
+	if (f == NULL) {
+		shell_error(-errno, "cannot run gnuplot: %s", strerror(errno));
+		fclose(picture);
+		return NULL;
+	}
+	write_script(b, f, terminal);
 	status = pclose(f);
-	if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return shell_error(-EIO, "gnuplot did not make '%s'", path);
-	return 0;
+	if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0 && fstat(fd, &st) == 0 &&
+			st.st_size > 0 && (data = malloc(st.st_size + 1)) != NULL) {
+		*size = fread(data, 1, st.st_size, picture);
+		data[*size] = '\0';
+	} else {
+		shell_error(-EIO, "gnuplot made no plot: see above");
+	}
+	fclose(picture);
+	return data;
 }
 
 int
 plot(const struct bench *b, const char *path)
 {
-	int ret = make_plot(b, path);
+	struct file file;
+	size_t size = 0;
+	char *data = make_plot(b, terminal_of(path), &size);
+	int ret = data == NULL ? -EIO : file_begin(&file, path);
 
+	if (ret == 0) {
+		fwrite(data, 1, size, file.out);
+		ret = file_end(&file, path);
+	}
+	free(data);
 	if (ret == 0)
 		shell_note("plot: %s", path);
 	return ret;
@@ -213,27 +247,12 @@ plot(const struct bench *b, const char *path)
 char *
 plot_svg(const struct bench *b)
 {
-	char path[] = "/tmp/dma-shell.XXXXXX.svg", *text = NULL, *svg = NULL;
-	int fd = mkstemps(path, 4);
-	size_t size;
-	FILE *f, *to;
-	int c;
+	size_t size = 0;
+	char *text = gnuplot_is_there() ? make_plot(b, terminal_of(".svg"), &size) : NULL;
+	/* Without the XML header, which has no place in HTML. */
+	char *svg = text == NULL ? NULL : strstr(text, "<svg");
 
-	if (fd < 0)
-		return NULL;
-	f = fdopen(fd, "r");
-	if (f != NULL && gnuplot_is_there() && make_plot(b, path) == 0 &&
-			(to = open_memstream(&text, &size)) != NULL) {
-		while ((c = fgetc(f)) != EOF)
-			fputc(c, to);
-		fclose(to);
-		/* Without the XML header, which has no place in HTML. */
-		svg = text == NULL ? NULL : strstr(text, "<svg");
-		svg = svg == NULL ? NULL : strdup(svg);
-		free(text);
-	}
-	if (f != NULL)
-		fclose(f);
-	unlink(path);
+	svg = svg == NULL ? NULL : strdup(svg);
+	free(text);
 	return svg;
 }

@@ -24,10 +24,12 @@
 
 #define PROMPT "dma-shell> "
 
-#define HISTORY_KEPT 200 /* lines of the file */
+#define HISTORY_KEPT 200 /* lines that are read */
+#define TYPED_MAX    511 /* characters of a line: the editor drops those behind 512 */
 
 static struct termios before;
 static bool raw;
+static bool foreign; /* the editor dropped a character of the line: it knows ASCII only */
 
 static void
 terminal_restore(void)
@@ -96,7 +98,7 @@ history_path(char *path, size_t size)
 	user_file("XDG_STATE_HOME", ".local/state", path, size);
 }
 
-/* Read what there is, and make the file short again where it has become long. */
+/* The latest lines of what there is. */
 static void
 history_load(struct rdline *rdl)
 {
@@ -145,11 +147,14 @@ history_add(const char *line)
 	fclose(f);
 }
 
-/* Long answers go through a pager, which gives short ones as they are. */
+/*
+ * Long answers go through a pager, which gives short ones as they are. What else is on the line (watch,
+ * bench) needs the terminal.
+ */
 static bool
 wants_pager(const char *line)
 {
-	return (strncmp(line, "help", 4) == 0 || strncmp(line, "show", 4) == 0) &&
+	return strchr(line, ';') == NULL && (strncmp(line, "help", 4) == 0 || strncmp(line, "show", 4) == 0) &&
 		isatty(STDOUT_FILENO) && !shell.json;
 }
 
@@ -184,8 +189,14 @@ validate(struct rdline *rdl, const char *buf, unsigned int size __rte_unused)
 	char line[1024];
 	size_t len = strcspn(buf, "\r\n");
 
-	if (len >= sizeof(line))
+	/* What is left of such a line is another command, and of a file's name another file. */
+	if (foreign || len > TYPED_MAX) {
+		shell_error(-EINVAL, foreign ? "a character of the line is no ASCII, which the prompt "
+			"does not take: 'script FILE' does" : "more than %u characters: the prompt does "
+			"not take the rest, 'script FILE' does", TYPED_MAX);
+		foreign = false;
 		return;
+	}
 	memcpy(line, buf, len);
 	line[len] = '\0';
 	if (len > 0)
@@ -267,6 +278,7 @@ terminal_run(void)
 		if (shell.interrupted && !shell.quit) {
 			/* The line is dropped. */
 			shell.interrupted = 0;
+			foreign = false;
 			shell_note("^C");
 			rdline_newline(rdl, PROMPT);
 		}
@@ -274,6 +286,7 @@ terminal_run(void)
 			continue;
 		if (c < 0)
 			break;
+		foreign |= c >= 0x80;
 		ret = rdline_char_in(rdl, c);
 		if (ret == RDLINE_RES_VALIDATED)
 			next_line(rdl);

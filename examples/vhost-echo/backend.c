@@ -4,8 +4,12 @@
 
 #include "backend.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -201,6 +205,32 @@ guest_goes(int vid)
 	unmap_guest();
 }
 
+/* Make place for the socket, where one is that nobody listens at; nothing else is taken away. */
+static void
+make_place(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat st;
+	int fd, error;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		example_fail("%s: the name of a socket has at most %zu characters", path,
+			sizeof(address.sun_path) - 1);
+	if (lstat(path, &st) < 0)
+		return;
+	if (!S_ISSOCK(st.st_mode))
+		example_fail("cannot listen at %s: it is there and is not a socket", path);
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	error = fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (error != ECONNREFUSED)
+		example_fail("cannot listen at %s: %s", path, error == 0 || error == EAGAIN ?
+			"another program does" : strerror(error));
+	unlink(path);
+}
+
 void
 backend_open(const char *path, int16_t dma_id, struct rte_mempool *pool)
 {
@@ -211,12 +241,12 @@ backend_open(const char *path, int16_t dma_id, struct rte_mempool *pool)
 	const uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS |
 			(dma_id >= 0 ? RTE_VHOST_USER_ASYNC_COPY : 0);
 
+	make_place(path);
 	backend.path = path;
 	backend.dma_id = dma_id;
 	backend.pool = pool;
 	if (dma_id >= 0)
 		start_dma();
-	unlink(path);
 	if (rte_vhost_driver_register(path, flags) != 0 ||
 			rte_vhost_driver_callback_register(path, &ops) != 0 ||
 			rte_vhost_driver_start(path) != 0)

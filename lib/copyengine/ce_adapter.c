@@ -178,7 +178,8 @@ ce_adapter_get(int16_t dev_id, const struct ce_adapter_conf *given)
 	if (dev_id != CE_CPU) {
 		nb_queues = 1 + conf.nb_stripes;
 		ids[0] = (struct ce_channel_id){dev_id, conf.vchan};
-		memcpy(&ids[1], conf.stripes, conf.nb_stripes * sizeof(ids[0]));
+		if (conf.nb_stripes > 0) /* else there may be no list, which memcpy() wants */
+			memcpy(&ids[1], conf.stripes, conf.nb_stripes * sizeof(ids[0]));
 	}
 	cei_device_lock();
 	ret = cei_queues_get(ids, nb_queues, &conf, queues);

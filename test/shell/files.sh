@@ -36,6 +36,11 @@ expect_output "'out' could not be written completely" "$(cat err)"
 compgen -G "out.*" && fail "something is left of it"
 "$DMA_SHELL" "${EAL[@]}" -- -c "alloc a 4K; save a /dev/null" >/dev/null || fail "save to a device"
 
+# A driver in this folder.
+echo nothing >nothing.so
+out=$("$DMA_SHELL" "${EAL[@]}" -- -c "load driver nothing.so" 2>&1) && fail "no driver is loaded"
+expect_output "cannot load 'nothing.so': .*(too short|ELF)" "$out"
+
 # bench: a table of numbers, both kinds of plots, a report.
 plot=
 if command -v gnuplot >/dev/null; then
@@ -86,6 +91,13 @@ if [ -n "$plot" ]; then
 	grep -q "CPU memcpy" bench.svg || fail "no legend in the SVG"
 	grep -q "<svg" bench.html || fail "no plot in the report"
 	! grep -q "<?xml" bench.html || fail "a second header in the report"
+	# A name is no command, and a full disk is no plot.
+	"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 sizes 64 seconds 0.1 plot |cat>piped.svg" >/dev/null
+	[ -s '|cat>piped.svg' ] && [ ! -e piped.svg ] || fail "a plot's name is run"
+	ln -s /dev/full full.svg
+	"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 sizes 64 seconds 0.1 plot full.svg" >out 2>&1 &&
+		fail "a plot on a full disk"
+	expect_output "'full.svg' could not be written completely" "$(cat out)"
 fi
 
 # Lines of the table fit 80 columns.
@@ -144,6 +156,7 @@ expect_output "not as then: batch was 16" "$out"
 cp high.csv before.csv
 ln -s high.csv link.csv
 for words in "check high.csv save high.csv" "check high.csv csv ./link.csv" "save x csv x" \
+	"save x csv ./x" \
 	"sizes pcap:two.pcap save two.pcap"; do
 	out=$("$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 $words seconds 0.1" 2>&1) && fail "$words"
 	expect_output "already: give '(csv|save|check|sizes)' another file" "$out"

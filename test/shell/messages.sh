@@ -84,6 +84,7 @@ refused "expected 'count N'" "watch 1"
 refused "expected 1 == 2, but|no field 'x'" "show devices; expect x == 1"
 refused "expected ring == 5, but it is 1024" "show devices; expect ring == 5"
 refused "expected 'show devices' to fail" "expect fail \"show devices\""
+refused "expected length == nan, but it is 4096" "alloc a 4K; crc a; expect length == nan"
 refused "nested more than 8" "repeat 1 \"script $SHELL_DIR/loop.dma\""
 
 # An empty ring and a full one.
@@ -134,6 +135,10 @@ if [ "$HAVE_CBDMA" = 1 ]; then
 	shell 0 "0 dma_cbdma0 +started" -c "show devices" dma_cbdma0,cpu=0
 fi
 shell 0 "0 dma_skeleton0 +started" -c "show devices" dma_skeleton0
+# One name may be the beginning of another.
+shell 0 "1 dma_skeleton1 +started" -c "show devices" dma_skeleton10 dma_skeleton1
+shell 0 "0 dma_skeleton10 +stopped" --no-huge --no-pci --log-level=3 "--file-prefix=shell$$" \
+	--vdev=dma_skeleton10 -- -c "show devices" dma_skeleton1
 shell 2 "no device 'ffff:1f:1f.7'|DPDK does not start" -c "show devices" ffff:1f:1f.7
 shell 0 "0 dma_skeleton0" -l 0 --no-huge --log-level=3 "--file-prefix=shell$$" -- \
 	-c "show devices" dma_skeleton0
@@ -160,6 +165,13 @@ wait
 "$DMA_SHELL" "${EAL[@]}" -- -c help >/dev/full 2>"$RUN_DIR/full" && fail "a full disk is no error"
 grep -q "output cannot be written: No space" "$RUN_DIR/full" || fail "no word of a full disk"
 
+# Closed, the output is not the next file that is opened, EAL's configuration.
+status=0
+timeout -k 1 60 "$DMA_SHELL" "${EAL[@]}" -- -c "alloc a 4K; show buffers" >&- \
+	2>"$RUN_DIR/closed" || status=$?
+[ $status -eq 1 ] || fail "a closed output ends with status $status"
+grep -q "output cannot be written: Bad file" "$RUN_DIR/closed" || fail "no word of a closed output"
+
 # As many looks as were asked for, and workers that have stopped are stopped.
 [ "$("$DMA_SHELL" "${EAL[@]}" -- -j -c "watch 0.01 count 3" | grep -c watch_devices)" -eq 3 ] ||
 	fail "watch count 3 does not look three times"
@@ -183,3 +195,4 @@ wait $pid || fail "a process that was stopped: $(cat "$RUN_DIR/stopped")"
 # Errors are objects too, and the stream stays one object a line.
 out=$("$DMA_SHELL" "${EAL[@]}" -- --json -c 'show "quote\x' 2>/dev/null) && fail "json error"
 /usr/bin/python3 -c 'import json, sys; assert "quote" in json.loads(sys.argv[1])["error"]' "$out"
+expect_output '\[tolerance NUM\]"' "$("$DMA_SHELL" "${EAL[@]}" -- -j -c "help bench")"

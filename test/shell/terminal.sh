@@ -74,6 +74,21 @@ see "dma-shell> crc first"
 keys Enter
 see "crc: name first"
 
+echo "-- lines of which the editor drops a part are not run"
+clean
+keys -l "save first $RUN_DIR/n$(printf '\303\244')me"
+keys Enter
+see "error: a character of the line is no ASCII"
+keys -l "save first $RUN_DIR/long;$(printf '%600s' '' | tr ' ' ';')"
+keys Enter
+see "error: more than 511 characters"
+[ -z "$(compgen -G "$RUN_DIR/n*me"; compgen -G "$RUN_DIR/long*")" ] || fail "half of a line is run"
+clean
+keys "show devices; watch 0.1" Enter
+see "q leaves"
+keys q
+see 'dma-shell>$'
+
 echo "-- completion of files, causes, topics"
 clean
 echo "show lcores" >"$RUN_DIR/a_script.dma"
