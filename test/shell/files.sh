@@ -93,7 +93,9 @@ if [ -n "$plot" ]; then
 	! grep -q "<?xml" bench.html || fail "a second header in the report"
 	# A name is no command, and a full disk is no plot.
 	"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 sizes 64 seconds 0.1 plot |cat>piped.svg" >/dev/null
-	[ -s '|cat>piped.svg' ] && [ ! -e piped.svg ] || fail "a plot's name is run"
+	if [ ! -s '|cat>piped.svg' ] || [ -e piped.svg ]; then
+		fail "a plot's name is run"
+	fi
 	ln -s /dev/full full.svg
 	"$DMA_SHELL" "${EAL[@]}" -- -c "bench 0 sizes 64 seconds 0.1 plot full.svg" >out 2>&1 &&
 		fail "a plot on a full disk"
