@@ -28,7 +28,7 @@ cei_call_end(struct ce_call *call)
 
 /* From here to the end of the block a thread is in a call on the handle. */
 #define CE_CALL(adapter) \
-	struct ce_call call __attribute__((cleanup(cei_call_end))) = { \
+	struct ce_call call __rte_unused __attribute__((cleanup(cei_call_end))) = { \
 		adapter, cei_enter(adapter, __func__)}
 #else
 #define CE_CALL(adapter) RTE_SET_USED(adapter)
