@@ -421,16 +421,15 @@ test_dump(void **state __rte_unused)
 static void
 enqueue_and_dequeue(struct drv *d)
 {
-	static struct {
-		struct rte_dma_op op;
-		struct rte_dma_sge seg[2];
-	} one[8];
+	/* Each with a segment on either side behind it. */
+	static alignas(struct rte_dma_op) uint8_t one[8][sizeof(struct rte_dma_op) +
+		2 * sizeof(struct rte_dma_sge)];
 	struct rte_dma_op *ops[RTE_DIM(one)], *done[RTE_DIM(one)];
 	unsigned int i, n;
 
 	memset(drv_dst, DRV_GUARD, RTE_DIM(one) * 64);
 	for (i = 0; i < RTE_DIM(one); i++) {
-		ops[i] = &one[i].op;
+		ops[i] = (struct rte_dma_op *)one[i];
 		ops[i]->nb_src = ops[i]->nb_dst = 1;
 		ops[i]->src_dst_seg[0] = (struct rte_dma_sge){
 			i == 3 ? DRV_BAD_IOVA : drv_iova(drv_src + i * 64), 64};
