@@ -41,7 +41,8 @@ write_desc(const struct cbdma_dev *dev, uint32_t pos, uint16_t op, uint32_t cont
 	desc->src = src;
 	desc->dst = dst;
 	*cbdma_slot_op(dev, pos) = op;
-	rte_prefetch0_write(desc + CBDMA_PREFETCH); /* the ring has lines of its own behind its end */
+	/* The ring has lines of its own behind its end. */
+	rte_prefetch0_write(desc + CBDMA_PREFETCH);
 }
 
 /* Hand everything enqueued to the device. */
@@ -497,8 +498,8 @@ pass_over(struct cbdma_dev *dev)
 	dev->count_logged = true;
 }
 
-/* The next operation to report has failed: completed() gets no further until its status is asked for.
- * Say so when nobody does.
+/* The next operation to report has failed: completed() gets no further until its status is asked
+ * for. Say so when nobody does.
  */
 static void
 say_error(struct cbdma_dev *dev, bool *has_error)
@@ -506,9 +507,9 @@ say_error(struct cbdma_dev *dev, bool *has_error)
 	*has_error = true;
 	rte_errno = EIO;
 	if (++dev->unasked == UNASKED_MAX)
-		CBDMA_LOG(WARNING, dev->name, "operation %" PRIu64 " failed, which was said %u times,"
-			" and nobody asks for its status. An application that never does needs"
-			" " CBDMA_ARG_ERRORS "=count", dev->completed, dev->unasked);
+		CBDMA_LOG(WARNING, dev->name, "operation %" PRIu64 " failed, which was said %u"
+			" times, and nobody asks for its status. An application that never does"
+			" needs " CBDMA_ARG_ERRORS "=count", dev->completed, dev->unasked);
 }
 
 static __rte_noinline uint16_t

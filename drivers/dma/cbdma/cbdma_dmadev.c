@@ -155,9 +155,9 @@ alloc_dma(const struct cbdma_dev *dev, const char *what, size_t size, size_t spa
 	const struct rte_memzone *mz;
 
 	snprintf(name, sizeof(name), "cbdma_%s_%u", what, made++);
-	/* Aligned to its size, it lies within one page, if that is as large, and needs no neighbour.
-	 * With RTE_MEMZONE_IOVA_CONTIG, EAL would want some for what it adds to 2 MB: where IOVAs
-	 * are physical addresses, pages of 2 MB need not have any after a while.
+	/* Aligned to its size, it lies within one page, if that is as large, and needs no
+	 * neighbour. With RTE_MEMZONE_IOVA_CONTIG, EAL would want some for what it adds to 2 MB:
+	 * where IOVAs are physical addresses, pages of 2 MB need not have any after a while.
 	 */
 	mz = rte_memzone_reserve_aligned(name, size + spare, dev->numa_node, 0, size);
 	if (mz != NULL && rte_eal_iova_mode() == RTE_IOVA_PA && mz->hugepage_sz < size) {

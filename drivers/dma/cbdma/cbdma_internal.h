@@ -29,13 +29,14 @@ extern int cbdma_logtype;
 #define CBDMA_LOG(level, name, fmt, ...) \
 	RTE_LOG_LINE(level, CBDMA, "%s: " fmt, name, ##__VA_ARGS__)
 
-/* Segments on each side of a scatter/gather copy. Each piece is a descriptor of its own in any case,
- * so more of them save nothing, and dmadev_autotest of DPDK 25.03 and later allocates 64 bytes a segment
- * on the stack for each combination of numbers of segments: 2 MB with 32, 16 MB with 64.
+/* Segments on each side of a scatter/gather copy. Each piece is a descriptor of its own in any
+ * case, so more of them save nothing, and dmadev_autotest of DPDK 25.03 and later allocates 64
+ * bytes a segment on the stack for each combination of numbers of segments: 2 MB with 32, 16 MB
+ * with 64.
  *
  * One copy takes one descriptor less than both sides have segments together, or fewer, and that is
- * what the shortest ring has room for (a fence takes one only behind operations that are not done), so
- * that a full ring is never full for good.
+ * what the shortest ring has room for (a fence takes one only behind operations that are not done),
+ * so that a full ring is never full for good.
  */
 #define CBDMA_MAX_SGES 32
 #define CBDMA_MIN_DESC (2 * CBDMA_MAX_SGES)
@@ -43,9 +44,9 @@ extern int cbdma_logtype;
 
 #define CBDMA_SLOT ((uint32_t)sizeof(struct cbdma_desc))
 
-/* How many slots ahead of the one being written a line is asked for, in order to write it: the device
- * read it last, so it has to come back from another cache first. Further ahead, in a full ring, are
- * slots that the device is about to read.
+/* How many slots ahead of the one being written a line is asked for, in order to write it: the
+ * device read it last, so it has to come back from another cache first. Further ahead, in a full
+ * ring, are slots that the device is about to read.
  */
 #define CBDMA_PREFETCH 4
 
