@@ -51,6 +51,7 @@ static atomic_uint sleeps;
 static atomic_ullong longest_sleep, shortest_sleep;
 static atomic_bool sleep_for_ever;
 static atomic_bool in_sleep;
+#define LONGEST_NS (DM_ENGINE_SLEEP_MAX_US * 1000ull)
 static void (*_Atomic before_sleep)(void);
 
 long __real_syscall(long number, ...);
@@ -132,12 +133,18 @@ live_word(const struct live_rig *live)
 }
 
 static uint64_t
-now_ns(void)
+clock_ns(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	assert_int_equal(clock_gettime(clock, &t), 0);
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static uint64_t
+now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 /* Wait until descriptor i is the last completed. */
@@ -426,17 +433,25 @@ test_run(void **state)
 	}
 }
 
-/* How often the engine's thread goes to sleep in 100 ms. */
-static uint64_t
-count_sleeps(const char *name)
+/* Wait for a time in which the engine runs for 1 ms, and sleeps or does not. Not any will do: on a busy
+ * machine it may be late for a sleep that it had decided on before.
+ */
+static void
+await_sleeps(const char *name, bool sleeps)
 {
 	struct thread_facts before, after;
+	const uint64_t deadline = now_ns() + 60000000000ull;
+	uint64_t ran;
 
-	usleep(20000); /* until it idles as it should */
-	await_threads(name, &before, 1);
-	usleep(100000);
-	await_threads(name, &after, 1);
-	return after.switches - before.switches;
+	do {
+		await_threads(name, &before, 1);
+		ran = clock_ns(before.clock);
+		do {
+			usleep(100000);
+			assert_true(now_ns() < deadline);
+		} while (clock_ns(before.clock) - ran < 1000000);
+		await_threads(name, &after, 1);
+	} while ((after.switches != before.switches) != sleeps);
 }
 
 /* Without work an engine sleeps if all its users let it. */
@@ -445,23 +460,18 @@ test_idle(void **state)
 {
 	struct dm_engine *a, *b;
 	const int cpu = some_cpu();
-	uint64_t sleeps = 0;
-	unsigned int i;
 	char name[32];
 
 	(void)state;
 	snprintf(name, sizeof(name), "dm-engine/%d", cpu);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &a), 0);
-	/* On a busy machine it may not even get to run in that time. */
-	for (i = 0; i < 100 && sleeps == 0; i++)
-		sleeps = count_sleeps(name);
-	assert_true(sleeps > 0);
+	await_sleeps(name, true);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SPIN, &b), 0);
-	assert_int_equal(count_sleeps(name), 0);
+	await_sleeps(name, false);
 	dm_engine_put(a);
 	dm_engine_put(b);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SPIN, &a), 0);
-	assert_int_equal(count_sleeps(name), 0);
+	await_sleeps(name, false);
 	dm_engine_put(a);
 }
 
@@ -477,60 +487,78 @@ wait_for_sleep(void)
 	}
 }
 
-/* The longer an engine idles, the longer it sleeps, to a bound. */
-static void
-test_back_off(void **state)
+/* Start an engine and wait until it sleeps for as long as it may. */
+static struct dm_engine *
+idle_engine(void)
 {
-	const uint64_t bound = DM_ENGINE_SLEEP_MAX_US * 1000, deadline = now_ns() + 20000000000ull;
+	const uint64_t deadline = now_ns() + 20000000000ull;
 	struct dm_engine *engine;
-	unsigned int n;
 
-	(void)state;
 	sleeps = 0;
 	longest_sleep = 0;
 	shortest_sleep = UINT64_MAX;
 	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
-	while (longest_sleep < bound) {
+	while (longest_sleep < LONGEST_NS) {
 		usleep(100);
 		assert_true(now_ns() < deadline);
 	}
-	assert_true(shortest_sleep < bound / 4);
+	return engine;
+}
+
+/* The longer an engine idles, the longer it sleeps, to a bound. */
+static void
+test_back_off(void **state)
+{
+	struct dm_engine *engine = idle_engine();
+	unsigned int i, n;
+
+	(void)state;
+	/* Who waits for a CPU idles as well: on a busy machine the first sleep may be a long one. */
+	for (i = 0; i < 100 && shortest_sleep >= LONGEST_NS / 4; i++) {
+		dm_engine_put(engine);
+		engine = idle_engine();
+	}
+	assert_true(shortest_sleep < LONGEST_NS / 4);
 	/* There it stays. */
 	n = sleeps;
 	shortest_sleep = UINT64_MAX;
 	while (sleeps < n + 10)
 		usleep(100);
-	assert_int_equal(shortest_sleep, bound);
-	assert_int_equal(longest_sleep, bound);
+	assert_int_equal(shortest_sleep, LONGEST_NS);
+	assert_int_equal(longest_sleep, LONGEST_NS);
 	dm_engine_put(engine);
 }
 
-/* Less than 1 % of a CPU. Best of some: what the CPU does meanwhile for others counts here as well. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define IDLE_COST_PERCENT 10 /* a sleep's cost is that of looking at it then */
+#else
+#define IDLE_COST_PERCENT 1
+#endif
+
+/* Little of a CPU. Best of some: what the CPU does meanwhile for others counts here as well. */
 static void
 test_idle_cost(void **state)
 {
-	struct dm_engine *engine;
+	struct dm_engine *engine = idle_engine();
 	struct thread_facts facts = {0};
-	struct timespec cpu;
-	uint64_t start, took, least = UINT64_MAX, n;
+	uint64_t start, ran, took, n;
 	unsigned int i;
+	bool cheap = false;
 
 	(void)state;
-	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
 	await_threads("dm-engine/any", &facts, 1);
-	usleep(50000); /* until it sleeps as long as it may */
-	for (i = 0; i < 20 && least >= 1000000; i++) {
-		assert_int_equal(clock_gettime(facts.clock, &cpu), 0);
-		start = cpu.tv_sec * 1000000000ull + cpu.tv_nsec;
+	for (i = 0; i < 50 && !cheap; i++) {
+		start = now_ns();
+		ran = clock_ns(facts.clock);
 		n = sleeps;
 		usleep(100000);
-		assert_true(sleeps - n < 50);
-		assert_int_equal(clock_gettime(facts.clock, &cpu), 0);
-		took = cpu.tv_sec * 1000000000ull + cpu.tv_nsec - start;
-		if (took < least)
-			least = took;
+		ran = clock_ns(facts.clock) - ran;
+		n = sleeps - n;
+		took = now_ns() - start;
+		assert_true(n <= took / LONGEST_NS + 2);
+		cheap = ran < took / 100 * IDLE_COST_PERCENT;
 	}
-	assert_true(least < 1000000);
+	assert_true(cheap);
 	dm_engine_put(engine);
 }
 
@@ -538,22 +566,18 @@ test_idle_cost(void **state)
 static void
 test_wake(void **state)
 {
-	struct dm_engine *engine;
+	struct dm_engine *engine = idle_engine();
 	struct live_rig live;
-	unsigned int i, soon = 0;
-	uint64_t start;
+	unsigned int i;
 
 	(void)state;
 	live_create(&live);
-	assert_int_equal(dm_engine_get(DM_CPU_ANY, DM_IDLE_SLEEP, &engine), 0);
 	assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
 	for (i = 0; i < 10; i++) {
 		usleep(50000);
-		start = now_ns();
 		live_run(&live, 1);
-		soon += now_ns() - start < 2000ull * DM_ENGINE_SLEEP_MAX_US;
 	}
-	assert_true(soon >= 5); /* not all: other threads want the CPU, too */
+	assert_int_equal(longest_sleep, LONGEST_NS);
 
 	sleep_for_ever = true;
 	for (i = 0; i < 10; i++) {
@@ -647,9 +671,10 @@ test_shared_cpu(void **state)
 	live_create(&live);
 	assert_int_equal(dm_engine_get(cpu, DM_IDLE_SLEEP, &engine), 0);
 	assert_int_equal(dm_engine_attach(engine, live.rig.dev), 0);
-	for (attempt = 0; attempt < 20 && least >= 200000000; attempt++) {
+	/* So few rounds fit into a time slice, of which others take theirs on a busy machine. */
+	for (attempt = 0; attempt < 100 && least >= 20000000; attempt++) {
 		start = now_ns();
-		for (i = 0; i < 100; i++) {
+		for (i = 0; i < 10; i++) {
 			live_ring(&live, 10);
 			while ((live_word(&live) & CBDMA_CHANSTS_DESC_MASK) !=
 					rig_desc_iova(live.rig.count - 1))
@@ -659,7 +684,7 @@ test_shared_cpu(void **state)
 		if (took < least)
 			least = took;
 	}
-	assert_true(least < 200000000); /* 2 ms each: less than the shortest time slice at 250 Hz */
+	assert_true(least < 20000000); /* 2 ms each: less than the shortest time slice at 250 Hz */
 	dm_engine_detach(engine, live.rig.dev);
 	dm_engine_put(engine);
 	live_destroy(&live);
