@@ -152,10 +152,17 @@ streams_busy(const struct ce_adapter *adapter)
 	return busy;
 }
 
+/* Whatever is the handle's own on its devices, or its cyclic transfers'. */
+static bool
+anything_under_way(const struct ce_adapter *adapter)
+{
+	return streams_busy(adapter) || !LIST_EMPTY(&adapter->cyclics);
+}
+
 static bool
 is_busy(const struct ce_adapter *adapter)
 {
-	return adapter->polling || streams_busy(adapter) || !LIST_EMPTY(&adapter->cyclics) ||
+	return adapter->polling || anything_under_way(adapter) ||
 		adapter->nb_requests > 0 || adapter->context.counters.sg_blocks > 0 ||
 		adapter->context.counters.common_bytes > 0 ||
 		!LIST_EMPTY(&adapter->context.memory.registrations);
@@ -221,9 +228,11 @@ ce_adapter_put(struct ce_adapter *adapter)
 	struct ce_controller *controller = adapter->controller;
 	const unsigned int nb_queues = adapter->nb_queues;
 
-	cei_leave(adapter, cei_enter(adapter, __func__));
-	if (is_busy(adapter))
-		return -EBUSY;
+	{
+		CE_CALL(adapter);
+		if (is_busy(adapter))
+			return -EBUSY;
+	}
 	memcpy(queues, adapter->queues, sizeof(queues));
 	cei_device_lock();
 	adapter_destroy(adapter);
@@ -260,58 +269,52 @@ progress(struct ce_adapter *adapter, struct ce_transfer **finished, unsigned int
 unsigned int
 ce_poll(struct ce_adapter *adapter)
 {
-	const int nested = cei_enter(adapter, __func__);
 	unsigned int done = 0, stored = 0;
 
+	CE_CALL(adapter);
 	/* While the fast path is open there are neither cyclic transfers nor requests of channels. */
 	if (likely(!adapter->polling) &&
 		unlikely(!cei_fast_poll(&adapter->streams[0], NULL, CE_BURST, &done)))
 		done += progress(adapter, NULL, CE_BURST - done, &stored);
-	cei_leave(adapter, nested);
 	return done;
 }
 
 unsigned int
 ce_collect(struct ce_adapter *adapter, struct ce_transfer **finished, unsigned int max)
 {
-	const int nested = cei_enter(adapter, __func__);
 	unsigned int stored = 0, more = 0;
 
+	CE_CALL(adapter);
 	if (likely(!adapter->polling) &&
 		unlikely(!cei_fast_poll(&adapter->streams[0], finished, max, &stored)))
 		progress(adapter, finished + stored, max - stored, &more);
-	cei_leave(adapter, nested);
 	return stored + more;
 }
 
 int
 ce_submit(struct ce_adapter *adapter, struct ce_transfer *const *transfers, unsigned int count)
 {
-	const int nested = cei_enter(adapter, __func__);
 	struct ce_stream *s = &adapter->streams[0];
-	int ret = cei_fast_submit(s, transfers, count), rest;
+	int ret, rest;
 
+	CE_CALL(adapter);
+	ret = cei_fast_submit(s, transfers, count);
 	if (unlikely(ret == 0 || (unsigned int)ret < count)) {
 		rest = cei_stream_submit(s, transfers + ret, count - ret);
 		ret = rest >= 0 || ret == 0 ? ret + rest : ret;
 	}
-	cei_leave(adapter, nested);
 	return ret;
 }
 
 int
 ce_transfer_submit(struct ce_adapter *adapter, struct ce_transfer *t)
 {
-	const int nested = cei_enter(adapter, __func__);
 	struct ce_stream *s = &adapter->streams[0];
-	int ret;
 
-	if (likely((cei_fast_state(t) | (uintptr_t)t->src | (uintptr_t)t->dst) == 0))
-		ret = cei_fast_start(s, t, t->dst_va, t->src_va, t->length, false);
-	else
-		ret = cei_stream_missed(s, t);
-	cei_leave(adapter, nested);
-	return ret;
+	CE_CALL(adapter);
+	if (likely(cei_fast_plain(t)))
+		return cei_fast_start(s, t, t->dst_va, t->src_va, t->length, false);
+	return cei_stream_missed(s, t);
 }
 
 static inline void
@@ -339,46 +342,34 @@ ce_transfer_copy(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, c
 	size_t length)
 {
 	const struct ce_transfer more = {.flags = CE_TRANSFER_MORE};
-	const int nested = cei_enter(adapter, __func__);
 	const uint64_t state = cei_fast_state(t);
 	struct ce_stream *s = &adapter->streams[0];
-	int ret;
 
-	if (likely((state & ~cei_fast_state(&more)) == 0)) {
-		ranges_set(t, dst, src, length);
-		ret = cei_fast_start(s, t, dst, src, length, state != 0);
-	} else {
-		ret = copy_slow(s, t, dst, src, length);
-	}
-	cei_leave(adapter, nested);
-	return ret;
+	CE_CALL(adapter);
+	if (unlikely((state & ~cei_fast_state(&more)) != 0))
+		return copy_slow(s, t, dst, src, length);
+	ranges_set(t, dst, src, length);
+	return cei_fast_start(s, t, dst, src, length, state != 0);
 }
 
 int
 ce_transfer_fill(struct ce_adapter *adapter, struct ce_transfer *t, void *dst, uint64_t pattern,
 	size_t length)
 {
-	const int nested = cei_enter(adapter, __func__);
-	int ret = -EBUSY;
-
-	if (likely(t->status != -EINPROGRESS)) {
-		ranges_set(t, dst, NULL, length);
-		t->pattern = pattern;
-		t->flags |= CE_TRANSFER_FILL;
-		ret = cei_stream_missed(&adapter->streams[0], t);
-	}
-	cei_leave(adapter, nested);
-	return ret;
+	CE_CALL(adapter);
+	if (t->status == -EINPROGRESS)
+		return -EBUSY;
+	ranges_set(t, dst, NULL, length);
+	t->pattern = pattern;
+	t->flags |= CE_TRANSFER_FILL;
+	return cei_stream_missed(&adapter->streams[0], t);
 }
 
 int
 ce_transfer_cancel(struct ce_adapter *adapter, struct ce_transfer *transfer)
 {
-	const int nested = cei_enter(adapter, __func__);
-	const int ret = cei_stream_cancel(&adapter->streams[0], transfer);
-
-	cei_leave(adapter, nested);
-	return ret;
+	CE_CALL(adapter);
+	return cei_stream_cancel(&adapter->streams[0], transfer);
 }
 
 int
@@ -395,13 +386,6 @@ ce_drain(struct ce_adapter *adapter, uint32_t timeout_ms)
 			return streams_busy(adapter) ? -ETIMEDOUT : 0;
 	}
 	return 0;
-}
-
-/* Whatever is the handle's own on its devices, or its cyclic transfers'. */
-static bool
-anything_under_way(const struct ce_adapter *adapter)
-{
-	return streams_busy(adapter) || !LIST_EMPTY(&adapter->cyclics);
 }
 
 static int
@@ -470,7 +454,7 @@ int
 ce_memory_unregister(struct ce_adapter *adapter, void *va, size_t length)
 {
 	CE_CALL(adapter);
-	if (streams_busy(adapter) || !LIST_EMPTY(&adapter->cyclics))
+	if (anything_under_way(adapter))
 		return -EBUSY;
 	return cei_memory_unregister(&adapter->context.memory, va, length);
 }

@@ -295,9 +295,7 @@ waiting_go_on(struct ce_stream *s)
 		t = cei_transfer(p);
 		ret = transfer_go_on(s, t, &cpu);
 		if (ret < 0 && ret != -EAGAIN) {
-			p->error = ret;
-			t->failed_at = 0;
-			t->dma_status = RTE_DMA_STATUS_ERROR_UNKNOWN;
+			transfer_fail(t, 0, ret, RTE_DMA_STATUS_ERROR_UNKNOWN);
 			ret = transfer_go_on(s, t, &cpu);
 		}
 		if (ret == -EAGAIN)
@@ -421,15 +419,6 @@ transfer_start(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu)
 	return 0;
 }
 
-/* Have the latency of a transfer taken that has just been started, if one is due. */
-static void
-sample(struct ce_stream *s, struct ce_transfer *t, uint32_t at)
-{
-	if (s->sampled != NULL || (int32_t)(at - s->sample_next) < 0)
-		return;
-	cei_sample_begin(s, t, at);
-}
-
 /* Start transfers whichever way. Returns how many; or, when the first is refused, why. */
 int
 cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, unsigned int count)
@@ -454,7 +443,8 @@ cei_stream_submit(struct ce_stream *s, struct ce_transfer *const *transfers, uns
 				break;
 			ret = 1;
 		}
-		sample(s, transfers[i], at);
+		if (cei_sample_is_due(s, at))
+			cei_sample_begin(s, transfers[i], at);
 		i += ret;
 	}
 	if (likely(i > 0 && !(transfers[i - 1]->flags & CE_TRANSFER_MORE)))

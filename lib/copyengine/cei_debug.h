@@ -32,21 +32,6 @@ cei_call_end(struct ce_call *call)
 		adapter, cei_enter(adapter, __func__)}
 #else
 #define CE_CALL(adapter) RTE_SET_USED(adapter)
-
-static inline int
-cei_enter(struct ce_adapter *adapter, const char *call)
-{
-	RTE_SET_USED(adapter);
-	RTE_SET_USED(call);
-	return 0;
-}
-
-static inline void
-cei_leave(struct ce_adapter *adapter, int nested)
-{
-	RTE_SET_USED(adapter);
-	RTE_SET_USED(nested);
-}
 #endif
 
 #endif /* CEI_DEBUG_H */

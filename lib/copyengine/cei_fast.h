@@ -64,6 +64,13 @@ cei_fast_fits(const struct ce_fast *fast, uint64_t length)
 	return likely(length == fast->length) || length - fast->least <= fast->span;
 }
 
+/* Whether a transfer that begins there is to have its latency taken. */
+static inline bool
+cei_sample_is_due(const struct ce_stream *s, uint32_t at)
+{
+	return (int32_t)(at - s->sample_next) >= 0 && s->sampled == NULL;
+}
+
 static inline void
 cei_sample_begin(struct ce_stream *s, struct ce_transfer *t, uint32_t at)
 {
@@ -173,7 +180,7 @@ cei_fast_submit(struct ce_stream *s, struct ce_transfer *const *transfers, unsig
 
 	if (unlikely(n == 0))
 		return 0;
-	if (unlikely((int32_t)(head - s->sample_next) >= 0 && s->sampled == NULL))
+	if (unlikely(cei_sample_is_due(s, head)))
 		cei_sample_begin(s, transfers[0], head);
 	if (unlikely(n < count))
 		s->fast.silent = true;

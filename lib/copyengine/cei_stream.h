@@ -23,11 +23,11 @@
 
 /* What a piece is. */
 #define CE_PIECE_ENGINE RTE_BIT32(0) /* an operation */
-#define CE_PIECE_CPU	RTE_BIT32(5) /* done when it was started */
-#define CE_PIECE_BOUNCE RTE_BIT32(1) /* through the first of the stream's bounce buffers */
-#define CE_PIECE_LAST	RTE_BIT32(2) /* the transfer ends with it; each has one */
-#define CE_PIECE_ONLY	RTE_BIT32(3) /* and begins with it, and nothing private of it is set */
-#define CE_PIECE_FIFO	RTE_BIT32(4) /* an operation on a window, all of which are on one channel */
+#define CE_PIECE_CPU	RTE_BIT32(1) /* done when it was started */
+#define CE_PIECE_BOUNCE RTE_BIT32(2) /* through the first of the stream's bounce buffers */
+#define CE_PIECE_LAST	RTE_BIT32(3) /* the transfer ends with it; each has one */
+#define CE_PIECE_ONLY	RTE_BIT32(4) /* and begins with it, and nothing private of it is set */
+#define CE_PIECE_FIFO	RTE_BIT32(5) /* an operation on a window, all of which are on one channel */
 
 /*
  * What is known of a part of a transfer that was started. All zero stands for the whole of the transfer
@@ -113,7 +113,6 @@ struct ce_transfer_private {
 	uint64_t left;	  /* not started */
 	uint64_t retired; /* pieces that are back, whether they failed or not */
 	int error;
-	uint32_t reserved;
 	uint32_t *budget; /* where its map registers are from */
 	void (*hook)(struct ce_transfer *transfer, void *owner); /* before its callback */
 	void *owner;
@@ -135,7 +134,7 @@ cei_transfer(struct ce_transfer_private *p)
 	return (struct ce_transfer *)RTE_PTR_SUB(p, offsetof(struct ce_transfer, opaque));
 }
 
-/* A handle begins with a stream, see cei_adapter.h. */
+/* A handle begins with a stream, see cei_handle.h. */
 static inline struct ce_context *
 cei_context(struct ce_adapter *adapter)
 {
