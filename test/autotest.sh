@@ -40,10 +40,7 @@ socket)
 	"$build/app/dma-deviced/dma-deviced" --socket "$RUN_DIR/socket" --cpu 1 \
 		--device cbdma,doorbell-bar=on &
 	at_exit "kill $!; wait $!"
-	for _ in {1..100}; do
-		[ ! -S "$RUN_DIR/socket" ] || break
-		sleep 0.1
-	done
+	wait_for 30 test -S "$RUN_DIR/socket" || die "dma-deviced does not come up"
 	eal=(--no-pci -d "$PLUGIN" --vdev="$device,socket=$RUN_DIR/socket,silent=0")
 	# Another process does not reach all memory.
 	expected+='|sva_copy|skipping SVA'

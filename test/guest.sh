@@ -34,13 +34,6 @@ BOOT_LIMIT=180 # seconds
 
 # --- What a guest is made of
 
-# A mirror need not have everything: then this test cannot run, which is not a failure of what it tests.
-cannot_run()
-{
-	echo "guests cannot run: $*"
-	exit 77
-}
-
 have_vfio_user()
 {
 	qemu-system-x86_64 -device help 2>/dev/null | grep -q vfio-user-pci
@@ -233,18 +226,6 @@ serve()
 		REASON="dma-deviced does not come up: $(tail -n 1 "$RUN_DIR/server-$n.log")"
 		return 1
 	}
-}
-
-# wait_for SECONDS COMMAND...
-wait_for()
-{
-	local end=$((SECONDS + $1))
-	shift
-
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
 }
 
 stop_guest()

@@ -25,6 +25,25 @@ die()
 	exit 1
 }
 
+# cannot_run REASON...: a mirror need not have everything; that is not a failure of what is tested.
+cannot_run()
+{
+	echo "cannot run: $*"
+	exit 77
+}
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds; fails when it does not in that time.
+wait_for()
+{
+	local end=$((SECONDS + $1))
+	shift
+
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
 need_root()
 {
 	[ "$(id -u)" -eq 0 ] || die "$1 needs root" "run it as root: sudo $0"

@@ -276,6 +276,7 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 	while (desc != NULL) {
 		struct cbdma_fetched d = {desc->size, desc->control, desc->src, desc->dst};
 		uint64_t next = desc->next;
+
 		if (n + FETCH_AHEAD < known)
 			__builtin_prefetch((const void *)(desc + FETCH_AHEAD));
 		if (!decode_fast(cb, b, slow, max_size, d)) {

@@ -3,13 +3,6 @@
 #
 # What the scripts of this folder share. To be sourced, behind test/setup.sh.
 
-# cannot_run REASON...: a mirror need not have everything; that is not a failure of what is tested.
-cannot_run()
-{
-	echo "cannot run: $*"
-	exit 77
-}
-
 # build_example NAME [ARGUMENT OF GCC]...: sets EXAMPLE, the program examples/NAME of the DPDK that is
 # installed. Its source is in the package with the guides, which is downloaded but not installed.
 build_example()
@@ -32,16 +25,4 @@ build_example()
 	read -ra flags <<<"$(pkg-config --cflags --libs libdpdk)"
 	run gcc -O3 -DALLOW_EXPERIMENTAL_API -o "$EXAMPLE" "$dir/$version"/*.c "$@" "${flags[@]}" ||
 		die "examples/$name of DPDK $version does not compile"
-}
-
-# wait_for SECONDS COMMAND...: until COMMAND succeeds; fails when it does not in that time.
-wait_for()
-{
-	local end=$((SECONDS + $1))
-	shift
-
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
 }

@@ -18,7 +18,7 @@ fi
 
 TRAFFIC=$1/examples/vhost-traffic
 [ -x "$TRAFFIC" ] || die "no $TRAFFIC" "build it first: ninja -C $1"
-command -v dpdk-testpmd >/dev/null || { echo "no dpdk-testpmd: install dpdk"; exit 77; }
+command -v dpdk-testpmd >/dev/null || cannot_run "no dpdk-testpmd: install dpdk"
 reserve_hugepages 300
 stage_plugin "$1"
 SOCKET=$RUN_DIR/socket

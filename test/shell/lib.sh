@@ -13,14 +13,8 @@ BUILD=$1
 SHELL_DIR=$TOP/test/shell
 DMA_SHELL=$BUILD/app/dma-shell/dma-shell
 
-skip()
-{
-	echo "$*"
-	exit 77
-}
-
-[ "$(id -u)" -eq 0 ] || skip "not root: DPDK's runtime files have no place"
-[ "$(nproc)" -ge 2 ] || skip "one CPU: the shell and its workers need two"
+[ "$(id -u)" -eq 0 ] || cannot_run "not root: DPDK's runtime files have no place"
+[ "$(nproc)" -ge 2 ] || cannot_run "one CPU: the shell and its workers need two"
 
 make_run_dir
 # Memory of the process will do: nothing here depends on hugepages.
@@ -29,7 +23,7 @@ HAVE_CBDMA=${WITH_MODEL-1}
 
 need_cbdma()
 {
-	[ "$HAVE_CBDMA" -eq 1 ] || skip "built without the model: there is no dma_cbdma"
+	[ "$HAVE_CBDMA" -eq 1 ] || cannot_run "built without the model: there is no dma_cbdma"
 }
 
 fail()

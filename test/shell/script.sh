@@ -16,7 +16,7 @@ cd "$RUN_DIR" # one of them writes a file
 if [ "$2" = segments ]; then
 	# dma_skeleton of DPDK 22.11 can only copy
 	"$DMA_SHELL" "${EAL[@]}" -- -c "show device 0 info" | grep -q copy-sg ||
-		skip "$3 of this DPDK has no segment lists"
+		cannot_run "$3 of this DPDK has no segment lists"
 fi
 # The gate in "compare" rightly fails where something else takes the CPUs in one of its measurements.
 tries=1

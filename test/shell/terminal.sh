@@ -7,7 +7,7 @@ set -euo pipefail
 # shellcheck source=test/shell/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-command -v tmux >/dev/null || skip "no tmux here: apt-get install tmux"
+command -v tmux >/dev/null || cannot_run "no tmux here: apt-get install tmux"
 
 export HOME=$RUN_DIR/home TERM=screen
 unset XDG_STATE_HOME XDG_CONFIG_HOME PAGER LESS NO_COLOR
