@@ -24,6 +24,14 @@
 /* Timed in pieces, of which the fastest counts: what lost its CPU meanwhile looks worse than it is. */
 #define CHUNK (2ull << 20)
 
+/* The first decision comes soon, but not before memory has been through the caches a few times: what
+ * comes from memory the first time makes the usual way look worse than it is.
+ */
+#define WARM_UP (128ull << 20)
+
+/* So much has to be gained by the other way: an eighth, more than times differ by themselves. */
+#define MARGIN 8
+
 /* As much of the usual way is timed before the other one is tried. */
 #define TIMED (4 * CHUNK)
 
@@ -67,17 +75,10 @@ copy_below_64(uint8_t *dst, const uint8_t *src, size_t len)
 		*dst = *src;
 }
 
-/* How far ahead of the store a destination is asked for, in order to write it. The CPU follows a source
- * by itself, but less so a destination: 4 % of the time of a 4 KB copy.
- */
-#define AHEAD 512
-
-/* Behind the end of this destination it is the turn of the next operation's. */
 static ALWAYS_INLINE void
-copy_long(uint8_t *dst, const uint8_t *src, size_t len, uint8_t *next_dst)
+copy_long(uint8_t *dst, const uint8_t *src, size_t len)
 {
 	const vec64 tail = *(const vec64 *)(src + len - 64);
-	uint8_t *ahead;
 
 	for (; len > 256; dst += 256, src += 256, len -= 256) {
 		const vec64 a = *(const vec64 *)src;
@@ -85,11 +86,6 @@ copy_long(uint8_t *dst, const uint8_t *src, size_t len, uint8_t *next_dst)
 		const vec64 c = *(const vec64 *)(src + 128);
 		const vec64 d = *(const vec64 *)(src + 192);
 
-		ahead = len > AHEAD ? dst + AHEAD : next_dst + (AHEAD - len);
-		__builtin_prefetch(ahead, 1);
-		__builtin_prefetch(ahead + 64, 1);
-		__builtin_prefetch(ahead + 128, 1);
-		__builtin_prefetch(ahead + 192, 1);
 		*(vec64 *)dst = a;
 		*(vec64 *)(dst + 64) = b;
 		*(vec64 *)(dst + 128) = c;
@@ -101,7 +97,7 @@ copy_long(uint8_t *dst, const uint8_t *src, size_t len, uint8_t *next_dst)
 }
 
 static ALWAYS_INLINE void
-copy_one(uint8_t *dst, const uint8_t *src, size_t len, uint8_t *next_dst)
+copy_one(uint8_t *dst, const uint8_t *src, size_t len)
 {
 	if (len == 64)
 		*(vec64 *)dst = *(const vec64 *)src;
@@ -110,7 +106,7 @@ copy_one(uint8_t *dst, const uint8_t *src, size_t len, uint8_t *next_dst)
 	else if (len <= 128)
 		COPY_ENDS(vec64, dst, src, len);
 	else
-		copy_long(dst, src, len, next_dst);
+		copy_long(dst, src, len);
 }
 
 static ALWAYS_INLINE void
@@ -134,8 +130,7 @@ run_ops(const struct dm_op *ops, unsigned int n)
 		if (ops[i].fill)
 			fill_one(ops[i].dst, ops[i].pattern, ops[i].len);
 		else
-			copy_one(ops[i].dst, ops[i].src, ops[i].len,
-				ops[i + 1 < n ? i + 1 : i].dst);
+			copy_one(ops[i].dst, ops[i].src, ops[i].len);
 	}
 }
 
@@ -192,7 +187,7 @@ run_ops_streamed(const struct dm_op *ops, unsigned int n)
 		if (ops[i].fill)
 			fill_one(ops[i].dst, ops[i].pattern, ops[i].len);
 		else if (ops[i].len < DM_STREAM_MIN)
-			copy_one(ops[i].dst, ops[i].src, ops[i].len, ops[i].dst);
+			copy_one(ops[i].dst, ops[i].src, ops[i].len);
 		else
 			stream_one(ops[i].dst, ops[i].src, ops[i].len);
 	}
@@ -216,7 +211,7 @@ dm_copier_init(struct dm_copier *copier)
 {
 	*copier = (struct dm_copier){
 		.cached = run_ops_generic,
-		.bytes = PERIOD - TRIAL, /* the first decision comes soon */
+		.bytes = PERIOD - WARM_UP,
 		.least = UINT64_MAX,
 	};
 #ifdef __x86_64__
@@ -261,7 +256,7 @@ copier_learn(struct dm_copier *copier, uint64_t bytes, uint64_t cycles)
 	copier->bytes = 0;
 	if (!copier->trying)
 		copier->cost = cost;
-	if (!copier->trying || cost > copier->cost)
+	if (!copier->trying || cost > copier->cost - copier->cost / MARGIN)
 		copier->stream = !copier->stream;
 	copier->trying = !copier->trying;
 }
