@@ -42,11 +42,11 @@ static pthread_mutex_t regions_lock = PTHREAD_MUTEX_INITIALIZER;
 static void
 memory_event(enum rte_mem_event event, const void *addr, size_t length, void *arg)
 {
+	RTE_SET_USED(event);
 	RTE_SET_USED(addr);
 	RTE_SET_USED(length);
 	RTE_SET_USED(arg);
-	if (event == RTE_MEM_EVENT_FREE)
-		atomic_fetch_add(&cei_memory_generation, 1);
+	atomic_fetch_add(&cei_memory_generation, 1);
 }
 
 static void
@@ -125,6 +125,42 @@ extend(struct rte_memseg_list *msl, unsigned int page, uintptr_t va,
 	}
 }
 
+/* How often memory is taken for not being DPDK's before that is looked at again. */
+#define UNKNOWN_MAX 1024
+
+struct unknown {
+	uintptr_t va;
+	struct ce_translation *around;
+};
+
+static int
+narrow(const struct rte_memseg_list *msl, void *arg)
+{
+	const struct unknown *unknown = arg;
+	const uintptr_t base = (uintptr_t)msl->base_va;
+
+	if (base <= unknown->va)
+		unknown->around->start = RTE_MAX(unknown->around->start, base + msl->len);
+	else
+		unknown->around->end = RTE_MIN(unknown->around->end, base);
+	return 0;
+}
+
+/*
+ * What lies around memory that is not DPDK's and is not either. That it comes to be, as external memory
+ * of the application's, nobody says: until it is looked at again the CPU copies it.
+ */
+static void
+look_around(uintptr_t va, struct ce_translation *around)
+{
+	struct unknown unknown = {va, around};
+
+	around->start = RTE_ALIGN_FLOOR(va, RTE_BIT64(CE_GRANULE_SHIFT));
+	around->end = around->start + RTE_BIT64(CE_GRANULE_SHIFT);
+	around->iova = RTE_BAD_IOVA;
+	rte_memseg_list_walk_thread_unsafe(narrow, &unknown);
+}
+
 /*
  * Look up memory in EAL's tables, without their lock: memory that somebody transfers does not go away.
  *
@@ -138,8 +174,11 @@ look_up(const struct ce_memory *memory, uintptr_t va, struct ce_translation *fou
 	unsigned int page;
 
 	*keep = true;
-	if (msl == NULL)
+	*found = (struct ce_translation){.iova = RTE_BAD_IOVA};
+	if (msl == NULL) {
+		look_around(va, found);
 		return false;
+	}
 	/* Nobody says when external memory goes away, but for our own. */
 	if (msl->external && !region_is_mapped(memory, va, keep))
 		return false;
@@ -167,6 +206,7 @@ cei_memory_find(struct ce_memory *memory, const void *va, struct ce_translation 
 	const uint32_t generation = atomic_load_explicit(&cei_memory_generation, memory_order_relaxed);
 	const uintptr_t address = (uintptr_t)va;
 	struct ce_translation *entry;
+	bool reached;
 
 	*keep = true;
 	if (unlikely(generation != memory->generation))
@@ -182,15 +222,14 @@ cei_memory_find(struct ce_memory *memory, const void *va, struct ce_translation 
 	if (memory->translations == NULL)
 		return look_up(memory, address, found, keep);
 	entry = &memory->translations[(address >> CE_GRANULE_SHIFT) % CE_TRANSLATIONS];
-	if (unlikely(address - entry->start >= entry->end - entry->start)) {
-		if (!look_up(memory, address, found, keep))
-			return false;
-		if (!*keep)
-			return true;
-		*entry = *found;
+	if (likely(address - entry->start < entry->end - entry->start) &&
+		(likely(entry->iova != RTE_BAD_IOVA) || ++memory->nb_unknown % UNKNOWN_MAX != 0)) {
+		*found = *entry;
+		return entry->iova != RTE_BAD_IOVA;
 	}
-	*found = *entry;
-	return true;
+	reached = look_up(memory, address, found, keep);
+	*entry = *keep ? *found : (struct ce_translation){0};
+	return reached;
 }
 
 /* Describe the memory at va: as much of length as is one segment. */

@@ -73,7 +73,7 @@ struct ce_transfer {
 	uint64_t failed_at;
 	enum rte_dma_status_code dma_status; /**< when the status is -EIO: why that piece failed */
 
-	uint64_t opaque[32]; /**< private */
+	uint64_t opaque[26]; /**< private */
 };
 
 /**

@@ -12,7 +12,7 @@
 
 #include "copyengine.h"
 
-/* Memory of DPDK's: [start, end) begins at iova. */
+/* Memory of DPDK's: [start, end) begins at iova. RTE_BAD_IOVA: it is not DPDK's. */
 struct ce_translation {
 	uintptr_t start;
 	uintptr_t end;
@@ -33,6 +33,7 @@ struct ce_memory {
 	unsigned int nb_dev_ids;
 	LIST_HEAD(, ce_registration) registrations;
 	struct ce_translation *translations; /* CE_TRANSLATIONS, from the first that is looked up */
+	uint32_t nb_unknown; /* look-ups that found memory not to be DPDK's, by its translation */
 };
 
 struct ce_sglist {

@@ -74,7 +74,7 @@ bare(void)
 static double
 library(void)
 {
-	static struct ce_transfer transfers[RING];
+	static struct ce_transfer transfers[RING] __rte_cache_aligned;
 	const struct ce_adapter_conf conf = {.ring_size = RING, .break_even = 1};
 	struct ce_adapter *adapter = ce_adapter_get(dev_id, &conf);
 	const uint64_t hz = rte_get_tsc_hz();

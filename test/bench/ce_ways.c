@@ -118,7 +118,7 @@ by_dmadev(const struct ce_adapter_conf *unused)
 static double
 by_library(const struct ce_adapter_conf *conf)
 {
-	static struct ce_transfer transfers[RING];
+	static struct ce_transfer transfers[RING] __rte_cache_aligned;
 	struct ce_adapter *adapter = ce_adapter_get(conf == NULL ? CE_CPU : dev_id, conf);
 	uint64_t i, sent = 0, done = 0, start, end, at = rng;
 	struct ce_transfer *list[BURST], *finished[BURST];

@@ -207,6 +207,8 @@ registered(void **state)
 	struct ce_adapter_stats stats;
 	struct ce_adapter *adapter;
 	struct rte_device *device;
+	uint64_t operations;
+	unsigned int i;
 	uint8_t *memory;
 
 	(void)state;
@@ -244,6 +246,19 @@ registered(void **state)
 	assert_true(pattern_is(memory + length / 2, length / 2, 3));
 	ce_adapter_stats_get(adapter, &stats);
 	assert_int_equal(stats.cpu_bytes, length / 2);
+
+	/* When it has come back, this is noticed some time. */
+	assert_int_equal(rte_extmem_register(memory, length, NULL, 0, CE_PAGE_SIZE), 0);
+	assert_int_equal(rte_dev_dma_map(device, memory, (uintptr_t)memory, length), 0);
+	operations = stats.operations;
+	for (i = 0; i < 10000 && stats.operations == operations; i++) {
+		assert_int_equal(ce_transfer_copy(adapter, &t, memory + length / 2, memory, 256), 0);
+		assert_int_equal(finish(adapter, &t), 0);
+		ce_adapter_stats_get(adapter, &stats);
+	}
+	assert_true(stats.operations > operations);
+	assert_int_equal(rte_dev_dma_unmap(device, memory, (uintptr_t)memory, length), 0);
+	assert_int_equal(rte_extmem_unregister(memory, length), 0);
 	munmap(memory, length);
 	adapter_put(adapter);
 }
