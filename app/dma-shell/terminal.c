@@ -202,6 +202,8 @@ validate(struct rdline *rdl, const char *buf, unsigned int size __rte_unused)
 	if (len > 0)
 		history_add(line);
 	shell.interrupted = 0;
+	/* What Ctrl-C kept from being written is none of this command's. */
+	clearerr(stdout);
 	if (wants_pager(line))
 		run_paged(line);
 	else

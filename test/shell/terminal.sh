@@ -202,6 +202,18 @@ done
 keys "burst 0 100 1K" Enter
 see "device 0 is not started|completed 100"
 
+echo "-- Ctrl-C while the terminal takes nothing is no fault of the output's"
+clean
+keys "repeat 1000000 \"show lcores\"" Enter
+see "role"
+keys C-s
+sleep 1
+keys C-c
+see "interrupted"
+keys "show devices; show lcores" Enter
+see "0 dma_skeleton0"
+! screen | grep -q "cannot be written" || fail "the output is said to be broken"
+
 echo "-- Ctrl-C at the prompt drops the line, Ctrl-D and quit leave, devices stopped"
 clean
 keys "nonsense" C-c
