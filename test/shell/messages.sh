@@ -108,6 +108,11 @@ expect_output "s.dma:3: stopped here" "$out"
 out=$("$DMA_SHELL" "${EAL[@]}" -- <"$RUN_DIR/s.dma" 2>&1) && fail "a wrong input succeeds"
 expect_output "input:3: stopped here" "$out"
 
+# Every command has help.
+for word in quit exit sleep; do
+	"$DMA_SHELL" "${EAL[@]}" -- -c "help $word" >/dev/null || fail "no help for $word"
+done
+
 # Options. shell STATUS PATTERN ARGUMENT...: how it ends, and what it says
 shell()
 {
