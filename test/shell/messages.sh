@@ -131,6 +131,9 @@ shell 2 "error: bad option.*--nonsense, see --help" "${EAL[@]}" -- --nonsense
 shell 2 "error: bad option.*EAL.*see --help" --no-huge
 shell 2 "value is missing after -c, see --help" -c
 shell 2 "do not go together, see --help" -c quit -f x
+shell 2 "given twice" -c quit -c "show devices"
+shell 2 "given twice" "${EAL[@]}" -c quit -- -c "show devices"
+shell 2 "given twice" -f x -f y
 shell 2 "a device that was named is not there" "${EAL[@]}" -- --device none0 -c quit
 shell 0 "completed 10" "${EAL[@]}" -- --device dma_skeleton0 -c "burst 0 10 64"
 shell 0 "dma_skeleton0" "${EAL[@]}" -c "show devices" --
