@@ -186,6 +186,8 @@ grep -q "output cannot be written: Bad file" "$RUN_DIR/closed" || fail "no word 
 	fail "watch count 3 does not look three times"
 out=$("$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 0.1; stop workers")
 expect_output "1 +0 stopped +" "$out"
+[ "$HAVE_CBDMA" = 0 ] || shell 1 "device 1 does not start: No such device" "${EAL[@]}" \
+	--vdev=dma_cbdma0 -- -c "set worker 1 device 1; start workers; inject device 1 vanish; stop workers"
 
 # A process that is stopped for some time has not seen its device stall.
 "$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 5; show workers
