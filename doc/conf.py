@@ -9,5 +9,5 @@ html_theme = "alabaster"
 highlight_language = "none"
 man_pages = [
     ("dma-shell", "dma-shell", "look at DMA devices, measure them, break them", "", 1),
-    ("dma-deviced", "dma-deviced", "serve models of DMA copy engines over vfio-user", "", 8),
+    ("dma-deviced", "dma-deviced", "serve models of DMA copy engines as PCI functions over vfio-user", "", 8),
 ]

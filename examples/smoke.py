@@ -222,6 +222,7 @@ def mailbox(program):
     run(program, "-n", "3", says=" operations and the CPU the others")
     for wrong in "x", "-1", "0", "4294967296", "":
         run(program, "-n", wrong, status=2, says="takes a number from 1 to")
+    run(program, "-n", "3.5", status=2, says="takes a whole number")
     run(program, "-n", status=2, says="see --help")
     run(program, "extra", status=2, says="no such argument")
     with open("/dev/full", "w", encoding="ascii") as full:
@@ -241,12 +242,13 @@ def cyclic_player(program):
     run(program, "-i", "sound", "-o", "sound", status=1, says="same file")
     run(program, "-o", "heard", "-x", "bad", status=2, says="takes a number")
     run(program, "-x", "50", "-t", "30", "-o", "heard", status=1, says="not be written", limit=4 << 20)
+    interrupt(program, "-t", "1000", "-o", "heard", says="interrupted", seconds=4)
     assert os.path.getsize("sound") == len(played)
     with open("heard", "rb") as heard:
         assert heard.read() == got
     assert set(os.listdir()) == {"sound", "heard"}, os.listdir()
     run(program, "-i", ".", status=1, says="is a directory")
-    run(program, "-x", "8", "-t", "1", "-o", "/dev/full", status=1, says="could not be written")
+    run(program, "-x", "8", "-t", "1", "-o", "/dev/full", status=1, says="not be written to /dev/full")
     run(program, "-x", "8", "-t", "1", "-o", "/dev/null", says="heard as played")
     output = run(program, "-s", "300", status=1, says="not heard as played")
     assert " 0 underruns" not in output

@@ -394,7 +394,10 @@ prepare(struct bench *b, const struct args *a, int16_t id)
 	b->batch = option_num(a, "batch", saved == NULL ? 32 : b->batch);
 	b->depth = option_num(a, "depth", b->depth);
 	b->memory = option_num(a, "memory", saved == NULL ? 8 * 1024 * 1024 : b->memory);
-	b->seconds = shell_limit_seconds(option_real(a, "seconds", 1));
+	b->seconds = option_real(a, "seconds", 1);
+	if (b->seconds < 0.01)
+		return shell_error(-EINVAL, "bad seconds: expected 0.01 or more");
+	b->seconds = shell_limit_seconds(b->seconds);
 	ret = in_range("sg", option_num(a, "sg", b->segments), 0, PUMP_SEGMENTS_MAX);
 	if (ret == 0)
 		ret = in_range("memory", b->memory, 4096, UINT64_C(1) << 40);

@@ -68,7 +68,8 @@ command_length(const char *line, size_t *comment)
 int
 shell_flush(void)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	/* Ctrl-C ends a write, too. */
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || shell.interrupted)
 		return 0;
 	return shell_error(-EIO, "the output cannot be written: %s", strerror(errno));
 }

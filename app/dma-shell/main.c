@@ -59,6 +59,16 @@ add_device(const char *device)
 	return 0;
 }
 
+/* -c, on either side of "--". */
+static int
+set_commands(const char *commands)
+{
+	if (options.commands != NULL)
+		return misuse("-c is given twice: separate the commands by ';'", "");
+	options.commands = commands;
+	return 0;
+}
+
 static int
 parse_options(int argc, char **argv)
 {
@@ -78,9 +88,12 @@ parse_options(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, ":c:f:id:jh", longs, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			options.commands = optarg;
+			if (set_commands(optarg) != 0)
+				return -1;
 			break;
 		case 'f':
+			if (options.file != NULL)
+				return misuse("-f is given twice", "");
 			options.file = optarg;
 			break;
 		case 'i':
@@ -134,9 +147,11 @@ split_arguments(int argc, char **argv, int *nb_eal)
 		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--commands") == 0) {
 			if (++i == separator)
 				return misuse("a value is missing after ", argv[i - 1]);
-			options.commands = argv[i];
+			if (set_commands(argv[i]) != 0)
+				return -1;
 		} else if (strncmp(argv[i], "--commands=", strlen("--commands=")) == 0) {
-			options.commands = argv[i] + strlen("--commands=");
+			if (set_commands(argv[i] + strlen("--commands=")) != 0)
+				return -1;
 		} else {
 			argv[n++] = argv[i];
 		}

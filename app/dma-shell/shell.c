@@ -19,7 +19,8 @@ struct shell shell = { .last_dev = -1 };
 const struct command shell_commands[] = {
 	{ "help [TOPIC]", "all commands, or those that begin with a word, with all about them",
 		cmd_help },
-	{ "quit|exit", "stop devices and leave", cmd_quit },
+	{ "quit", "stop devices and leave", cmd_quit },
+	{ "exit", "the same as quit", cmd_quit },
 
 	{ "show devices", "all DMA devices", cmd_show_devices },
 	{ "show device DEV info", "what a device is, can do, and is set to", cmd_show_info },

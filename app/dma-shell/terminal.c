@@ -20,11 +20,13 @@
 #include <cmdline.h>
 #include <cmdline_rdline.h>
 
+#include "replacement.h"
 #include "shell.h"
 
 #define PROMPT "dma-shell> "
 
-#define HISTORY_KEPT 200 /* lines that are read */
+#define HISTORY_KEPT 200  /* lines that are read */
+#define HISTORY_MAX  1000 /* lines beyond which the others go */
 #define TYPED_MAX    511 /* characters of a line: the editor drops those behind 512 */
 
 static struct termios before;
@@ -95,16 +97,23 @@ user_file(const char *variable, const char *below_home, char *path, size_t size)
 static void
 history_path(char *path, size_t size)
 {
+	struct stat st;
+
 	user_file("XDG_STATE_HOME", ".local/state", path, size);
+	/* Devices and pipes never end, and keep nothing. */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		path[0] = '\0';
 }
 
-/* The latest lines of what there is. */
+/* The latest lines of what there is; a file that has become long keeps no others. */
 static void
 history_load(struct rdline *rdl)
 {
 	char path[PATH_MAX], line[1024];
+	struct replacement r;
+	FILE *f, *kept = NULL;
 	unsigned int n = 0, skip;
-	FILE *f;
+	bool bad;
 
 	history_path(path, sizeof(path));
 	f = fopen(path, "r");
@@ -113,13 +122,27 @@ history_load(struct rdline *rdl)
 	while (fgets(line, sizeof(line), f) != NULL)
 		n++;
 	skip = n > HISTORY_KEPT ? n - HISTORY_KEPT : 0;
+	if (n > HISTORY_MAX && replacement_begin(&r, path, 0666) == NULL)
+		kept = fdopen(r.fd, "w");
 	rewind(f);
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (skip > 0)
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (skip > 0) {
 			skip--;
-		else
-			rdline_add_history(rdl, line);
+			continue;
+		}
+		rdline_add_history(rdl, line);
+		if (kept != NULL)
+			fputs(line, kept);
+	}
+	bad = ferror(f);
 	fclose(f);
+	if (kept == NULL)
+		return;
+	bad |= ferror(kept);
+	if (fclose(kept) != 0 || bad)
+		replacement_drop(&r);
+	else
+		replacement_keep(&r);
 }
 
 /* Each line at once, before it is run: shells that run at the same time lose none. */
@@ -202,6 +225,8 @@ validate(struct rdline *rdl, const char *buf, unsigned int size __rte_unused)
 	if (len > 0)
 		history_add(line);
 	shell.interrupted = 0;
+	/* What Ctrl-C kept from being written is none of this command's. */
+	clearerr(stdout);
 	if (wants_pager(line))
 		run_paged(line);
 	else

@@ -154,10 +154,11 @@ cmd_start_workers(const struct args *a __rte_unused)
 	return 0;
 }
 
-static void
+static int
 worker_stop(unsigned int lcore, struct worker *w)
 {
 	struct shell_dev *d;
+	int ret = 0;
 
 	pump_stop(&w->pump);
 	rte_eal_wait_lcore(lcore);
@@ -168,30 +169,37 @@ worker_stop(unsigned int lcore, struct worker *w)
 	/* The shell has not followed the indexes: it begins anew with the device, as it also must
 	 * when something is still in flight, before the memory goes away.
 	 */
-	pump_fini(&w->pump, d != NULL && device_restart(w->pump.dev, d->ring) == 0);
+	if (d != NULL)
+		ret = device_restart(w->pump.dev, d->ring);
+	pump_fini(&w->pump, d != NULL && ret == 0);
+	return ret;
 }
 
 int
 workers_stop(void)
 {
 	unsigned int i;
-	int n = 0;
+	int ret = 0, err;
 
 	for (i = 0; i < RTE_MAX_LCORE; i++)
 		if (workers[i].running) {
-			worker_stop(i, &workers[i]);
-			n++;
+			err = worker_stop(i, &workers[i]);
+			if (ret == 0)
+				ret = err;
 		}
-	return n;
+	return ret;
 }
 
 int
 cmd_stop_workers(const struct args *a __rte_unused)
 {
+	int ret;
+
 	if (!workers_running())
 		return shell_error(-EALREADY, "no lcore is working");
-	workers_stop();
-	return cmd_show_workers(NULL);
+	ret = workers_stop();
+	cmd_show_workers(NULL);
+	return ret;
 }
 
 int

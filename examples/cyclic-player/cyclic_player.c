@@ -160,14 +160,15 @@ out_open(const char *path, const struct stat *in, bool *whole)
 }
 
 static void
-out_close(FILE *f, bool whole)
+out_close(FILE *f, const char *path, bool whole)
 {
 	/* Of what was not written, the last part says nothing. */
 	const bool bad = ferror(f);
 
 	if (fclose(f) != 0 || bad)
-		example_fail("what the codec heard could not be written");
-	if (whole)
+		example_fail("what the codec heard could not be written to %s", path);
+	/* After Ctrl-C what is there is worth more than a part of what was to come. */
+	if (whole && !example_stop)
 		example_file_keep();
 }
 
@@ -236,7 +237,7 @@ main(int argc, char **argv)
 	if (sound.in != NULL && ferror(sound.in) && !example_stop)
 		example_fail("cannot read %s", in_path);
 	if (codec.out != NULL)
-		out_close(codec.out, whole);
+		out_close(codec.out, out_path, whole);
 	heard = codec.sum == sound.sum && codec.heard == sound.bytes;
 	printf("%.2f s played, %" PRIu64 " periods, %" PRIu64 " underruns, %" PRIu64 " late, %s\n",
 		(double)codec.heard / FRAME / RATE, stats.periods, stats.underruns, stats.late,

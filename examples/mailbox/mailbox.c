@@ -221,13 +221,17 @@ main(int argc, char **argv)
 	struct peer peer;
 	pthread_t thread;
 	double start;
+	double value;
 	int opt;
 
 	example_begin(&argc, &argv, usage);
 	while ((opt = getopt(argc, argv, "n:")) != -1) {
 		if (opt == '?')
 			example_misuse("-%c is no option, or needs a value", optopt);
-		rounds = example_number(optarg, opt, 1, UINT32_MAX);
+		value = example_number(optarg, opt, 1, UINT32_MAX);
+		rounds = value;
+		if (rounds != value)
+			example_misuse("-%c %s: takes a whole number", opt, optarg);
 	}
 	if (optind != argc)
 		example_misuse("%s: there is no such argument", argv[optind]);

@@ -66,6 +66,7 @@ refused "cannot read '/nonexistent'" "load /nonexistent a"
 refused "cannot write '/nonexistent/x'" "$AB; save a /nonexistent/x"
 refused "there is no operation|are not submitted" "$AB; start device 0; copy 0 a b; wait"
 refused "bad word '0' for 'batch': expected 1 to" "bench 0 batch 0"
+refused "bad seconds: expected 0.01 or more" "bench 0 sizes 64 seconds 0"
 refused "bad word '5' for 'lcores'" "bench 0 lcores 5"
 refused "bad word 'x' for 'sizes'" "bench 0 sizes 64,x"
 refused "ends in .png" "bench 0 sizes 64 plot x.gif"
@@ -107,6 +108,11 @@ expect_output "s.dma:3: stopped here" "$out"
 out=$("$DMA_SHELL" "${EAL[@]}" -- <"$RUN_DIR/s.dma" 2>&1) && fail "a wrong input succeeds"
 expect_output "input:3: stopped here" "$out"
 
+# Every command has help.
+for word in quit exit sleep; do
+	"$DMA_SHELL" "${EAL[@]}" -- -c "help $word" >/dev/null || fail "no help for $word"
+done
+
 # Options. shell STATUS PATTERN ARGUMENT...: how it ends, and what it says
 shell()
 {
@@ -125,6 +131,9 @@ shell 2 "error: bad option.*--nonsense, see --help" "${EAL[@]}" -- --nonsense
 shell 2 "error: bad option.*EAL.*see --help" --no-huge
 shell 2 "value is missing after -c, see --help" -c
 shell 2 "do not go together, see --help" -c quit -f x
+shell 2 "given twice" -c quit -c "show devices"
+shell 2 "given twice" "${EAL[@]}" -c quit -- -c "show devices"
+shell 2 "given twice" -f x -f y
 shell 2 "a device that was named is not there" "${EAL[@]}" -- --device none0 -c quit
 shell 0 "completed 10" "${EAL[@]}" -- --device dma_skeleton0 -c "burst 0 10 64"
 shell 0 "dma_skeleton0" "${EAL[@]}" -c "show devices" --
@@ -177,6 +186,8 @@ grep -q "output cannot be written: Bad file" "$RUN_DIR/closed" || fail "no word 
 	fail "watch count 3 does not look three times"
 out=$("$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 0.1; stop workers")
 expect_output "1 +0 stopped +" "$out"
+[ "$HAVE_CBDMA" = 0 ] || shell 1 "device 1 does not start: No such device" "${EAL[@]}" \
+	--vdev=dma_cbdma0 -- -c "set worker 1 device 1; start workers; inject device 1 vanish; stop workers"
 
 # A process that is stopped for some time has not seen its device stall.
 "$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 5; show workers

@@ -202,6 +202,18 @@ done
 keys "burst 0 100 1K" Enter
 see "device 0 is not started|completed 100"
 
+echo "-- Ctrl-C while the terminal takes nothing is no fault of the output's"
+clean
+keys "repeat 1000000 \"show lcores\"" Enter
+see "role"
+keys C-s
+sleep 1
+keys C-c
+see "interrupted"
+keys "show devices; show lcores" Enter
+see "0 dma_skeleton0"
+! screen | grep -q "cannot be written" || fail "the output is said to be broken"
+
 echo "-- Ctrl-C at the prompt drops the line, Ctrl-D and quit leave, devices stopped"
 clean
 keys "nonsense" C-c
@@ -228,6 +240,23 @@ keys "quit" Enter
 see "ended with 0"
 rm "$HOME/.config/dma-shell"
 [ "$(grep -c . "$HOME/.local/state/dma-shell")" -gt 10 ] || fail "no history is kept"
+
+echo "-- a history does not grow without end, and one that has none is none"
+seq -f "sleep %g" 5000 >"$HOME/.local/state/dma-shell"
+start
+keys Up
+see "dma-shell> sleep 5000"
+keys C-c
+keys "quit" Enter
+see "ended with 0"
+[ "$(wc -l <"$HOME/.local/state/dma-shell")" -le 1000 ] || fail "the history is never cut"
+[ "$(tail -n 2 "$HOME/.local/state/dma-shell")" = $'sleep 5000\nquit' ] || fail "the latest lines are lost"
+ln -sf /dev/zero "$HOME/.local/state/dma-shell"
+start
+keys "quit" Enter
+see "ended with 0"
+rm "$HOME/.local/state/dma-shell"
+
 COMMAND="NO_COLOR=1 $COMMAND"
 start
 keys "nonsense" Enter
