@@ -605,6 +605,7 @@ static const struct dm_device_ops cbdma_ops = {
 	.pending = cbdma_pending,
 	.run = cbdma_run,
 	.destroy = cbdma_destroy,
+	.wants_remote = cbdma_wants_remote,
 	.pci_function = cbdma_pci_function,
 	.config_read = cbdma_config_read,
 	.config_write = cbdma_config_write,

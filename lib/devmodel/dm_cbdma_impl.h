@@ -81,6 +81,13 @@ struct dm_cbdma {
 	struct dm_pci_function pci;
 	uint32_t undelivered; /**< channels that await INTRCTRL.MASTER_INT_EN to interrupt */
 
+	struct { /* what another process is being asked for, and on whose behalf */
+		const struct cbdma_channel *ch;
+		unsigned int epoch;
+		uint32_t perm;
+		uint64_t iova, len;
+	} asked;
+
 	struct cbdma_channel channel[DM_CBDMA_MAX_CHANNELS];
 	unsigned int next_channel; /**< whose turn it is */
 
@@ -167,6 +174,9 @@ struct cbdma_outcome {
 	uint32_t chanerr; /**< 0: it has been run, unless again is set */
 	bool again;	  /**< there is more of it to do, or it is not to be run now */
 };
+
+/** See struct dm_device_ops. */
+bool cbdma_wants_remote(const struct dm_device *dev);
 
 /** Run the next descriptor, wherever it and its data lie; the lock is let go now and then. */
 void cbdma_run_remote(struct dm_cbdma *cb, struct cbdma_channel *ch, struct cbdma_outcome *out);

@@ -2,6 +2,7 @@
  * Copyright (c) 2026 the copyengine authors
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "dm_cbdma_impl.h"
@@ -37,15 +38,60 @@ copy_guarded(struct dm_cbdma *cb, uint8_t *dst, const uint8_t *src, uint32_t len
 	return true;
 }
 
+/* Whether the channel is as it was, and may go on. */
+static bool
+is_wanted(const struct dm_cbdma *cb)
+{
+	const struct cbdma_channel *ch = cb->asked.ch;
+
+	return ch->epoch == cb->asked.epoch && cb->dev.bus_master && (!ch->busy || ch->runnable);
+}
+
+static bool
+is_mapped(const struct dm_cbdma *cb)
+{
+	return dm_iommu_covers(cb->dev.iommu, cb->asked.iova, cb->asked.len, cb->asked.perm);
+}
+
+bool
+cbdma_wants_remote(const struct dm_device *dev)
+{
+	const struct dm_cbdma *cb = (const struct dm_cbdma *)dev;
+
+	return is_wanted(cb) && is_mapped(cb);
+}
+
+static enum result
+access_remote(struct dm_cbdma *cb, const struct cbdma_channel *ch, uint32_t perm, uint64_t iova,
+		void *data, uint64_t len)
+{
+	int ret;
+
+	cb->asked.ch = ch;
+	cb->asked.epoch = ch->epoch;
+	cb->asked.perm = perm;
+	cb->asked.iova = iova;
+	cb->asked.len = len;
+	ret = dm_device_access_remote(&cb->dev, perm == DM_WRITE, iova, data, len);
+	cbdma_sync_tlb(cb);
+	if (!is_wanted(cb))
+		return CHANGED;
+	if (ret == 0)
+		return DONE;
+	if (!is_mapped(cb))
+		return MISSING;
+	/* It was not wanted, or not mapped, for a moment. */
+	return ret == -ECANCELED ? CHANGED : GONE;
+}
+
 /* Read (DM_READ) or write (DM_WRITE) what lies in this process, in another one, or in both. */
 static enum result
 access_memory(struct dm_cbdma *cb, struct cbdma_channel *ch, uint32_t perm, uint64_t iova,
 		void *buffer, uint64_t len)
 {
-	const unsigned int epoch = ch->epoch;
 	uint8_t *data = buffer;
+	enum result result;
 	bool copied;
-	int ret;
 
 	while (len > 0) {
 		const struct dm_iova_range *range = dm_iommu_find(cb->dev.iommu, iova);
@@ -67,13 +113,9 @@ access_memory(struct dm_cbdma *cb, struct cbdma_channel *ch, uint32_t perm, uint
 				return GONE;
 			if (n > cb->dev.remote.max)
 				n = cb->dev.remote.max;
-			ret = dm_device_access_remote(&cb->dev, perm == DM_WRITE, iova, data, n);
-			cbdma_sync_tlb(cb);
-			if (ch->epoch != epoch || !cb->dev.bus_master ||
-					(ch->busy && !ch->runnable))
-				return CHANGED;
-			if (ret != 0)
-				return GONE;
+			result = access_remote(cb, ch, perm, iova, data, n);
+			if (result != DONE)
+				return result;
 		}
 		data += n;
 		iova += n;

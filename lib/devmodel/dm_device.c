@@ -54,6 +54,9 @@ dm_device_unlock(struct dm_device *dev)
 {
 	if (__atomic_load_n(&dev->contenders, __ATOMIC_RELAXED) == 0)
 		pthread_cond_broadcast(&dev->calm);
+	if (dev->remote_users != 0 && dev->remote.cancel != NULL &&
+			dev->ops->wants_remote != NULL && !dev->ops->wants_remote(dev))
+		dev->remote.cancel(dev->remote.opaque);
 	if (dev->engine != NULL)
 		dm_engine_wake(dev->engine);
 	pthread_mutex_unlock(&dev->lock);

@@ -71,8 +71,15 @@ struct dm_remote {
 	 */
 	int (*access)(void *opaque, bool write, uint64_t iova, void *data, uint64_t len);
 
+	/**
+	 * Called with the device's lock held, between begin() and the end of access(): what that is
+	 * about is not wanted any more. It need not wait then, and may return -ECANCELED. May be
+	 * NULL.
+	 */
+	void (*cancel)(void *opaque);
+
 	uint64_t max; /**< bytes that an access is about at most */
-	void *opaque; /**< what both are called with */
+	void *opaque; /**< what they are called with */
 };
 
 /**

@@ -36,6 +36,9 @@ struct dm_device_ops {
 	unsigned int (*run)(struct dm_device *dev, unsigned int max);
 	void (*destroy)(struct dm_device *dev);
 
+	/** Whether what dm_device_access_remote() waits for is wanted yet; NULL: it always is. */
+	bool (*wants_remote)(const struct dm_device *dev);
+
 	/* As a PCI function (dm_pci.h); all NULL for a device that is none. */
 	const struct dm_pci_function *(*pci_function)(const struct dm_device *dev);
 	bool (*config_read)(struct dm_device *dev, unsigned int offset, uint32_t *value);
@@ -80,7 +83,9 @@ void dm_device_fini(struct dm_device *dev);
 /** Take the lock before the thread that runs the device takes it again. */
 void dm_device_lock(struct dm_device *dev);
 
-/** Let the lock go. An engine that sleeps has a look: something may have changed. */
+/** Let the lock go. Something may have changed: an engine that sleeps has a look, and an answer
+ * that is waited for may have become pointless.
+ */
 void dm_device_unlock(struct dm_device *dev);
 
 /** Set which engine runs the device. When it returns, one that was set before is not used any more. */
@@ -95,7 +100,7 @@ void dm_device_interrupt(struct dm_device *dev, unsigned int vector);
  *
  * @param len
  *   1 to dev->remote.max.
- * @return 0; an errno, negative.
+ * @return 0; -ECANCELED: it is not wanted, or was not meanwhile; or another errno, negative.
  */
 int dm_device_access_remote(struct dm_device *dev, bool write, uint64_t iova, void *data,
 		uint64_t len);

@@ -51,6 +51,25 @@ begin(void *opaque)
 	struct vfiou_remote *remote = opaque;
 
 	pthread_mutex_lock(&remote->send);
+	pthread_mutex_lock(&remote->lock);
+	remote->unwanted = false;
+	pthread_mutex_unlock(&remote->lock);
+}
+
+/* What was asked for has been taken back, or the channel that wants it been reset. */
+static void
+cancel(void *opaque)
+{
+	struct vfiou_remote *remote = opaque;
+
+	pthread_mutex_lock(&remote->lock);
+	remote->unwanted = true;
+	if (remote->waiting) {
+		remote->result = -ECANCELED;
+		remote->waiting = false;
+		pthread_cond_broadcast(&remote->answered);
+	}
+	pthread_mutex_unlock(&remote->lock);
 }
 
 /* @return whether the client may be asked. */
@@ -65,8 +84,9 @@ prepare(struct vfiou_remote *remote, bool write, uint64_t address, void *data, u
 	remote->address = address;
 	remote->data = data;
 	remote->len = len;
-	remote->result = -ETIMEDOUT;
-	open = remote->waiting = !remote->closed;
+	remote->result = remote->unwanted ? -ECANCELED : -ETIMEDOUT;
+	open = !remote->closed;
+	remote->waiting = open && !remote->unwanted;
 	pthread_mutex_unlock(&remote->lock);
 	return open;
 }
@@ -133,6 +153,7 @@ vfiou_remote_open(struct vfiou_remote *remote, uint64_t max, int twin)
 	const struct dm_remote access = {
 		.begin = begin,
 		.access = access_client,
+		.cancel = cancel,
 		.max = max < VFIOU_DEFAULT_XFER ? max : VFIOU_DEFAULT_XFER,
 		.opaque = remote,
 	};

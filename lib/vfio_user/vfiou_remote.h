@@ -39,6 +39,7 @@ struct vfiou_remote {
 	bool closed; /**< nobody is asked any more */
 	bool unread; /**< and that is why: it did not read what it was asked */
 	bool waiting;
+	bool unwanted; /**< the device can do without the answer, or with the one that has come */
 	uint16_t id; /**< of the question that is waited for, or of the last one */
 	bool write;
 	uint64_t address;

@@ -19,6 +19,7 @@ static unsigned int accesses; /**< so far */
 static unsigned int strikes;  /**< at this one something happens */
 static void (*happens)(void);
 static int answer; /**< of that one */
+static unsigned int cancelled; /**< accesses that were, as told */
 
 static int
 access_and_strike(void *opaque, bool write, uint64_t iova, void *data, uint64_t len)
@@ -30,6 +31,13 @@ access_and_strike(void *opaque, bool write, uint64_t iova, void *data, uint64_t 
 	return answer == 0 ? rig_remote_access(opaque, write, iova, data, len) : answer;
 }
 
+static void
+count_cancelled(void *opaque)
+{
+	(void)opaque;
+	cancelled++;
+}
+
 static void begin(void *opaque);
 
 static int
@@ -37,8 +45,8 @@ setup(void **state)
 {
 	const struct dm_cbdma_config config = {0};
 	const struct dm_remote remote = {
-		.begin = begin, .access = access_and_strike, .max = 64u << 10,
-		.opaque = &rig};
+		.begin = begin, .access = access_and_strike, .cancel = count_cancelled,
+		.max = 64u << 10, .opaque = &rig};
 
 	(void)state;
 	rig_create(&rig, &config);
@@ -253,11 +261,57 @@ test_unmap(void **state)
 	for (at = 0; at < FIRST + SECOND; at++) {
 		run_with(at, unmap_all, 0);
 		assert_int_equal(accesses, at + 1);
-		if (at < FIRST + SECOND - 1)
-			assert_int_not_equal(rig_read(&rig, CBDMA_CHANERR, 4), 0);
+		/* The last one is done when it has been answered. */
+		assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4) == 0, at == FIRST + SECOND - 1);
 		assert_false(dm_device_pending(rig.dev));
 		assert_int_equal(dm_device_map(rig.dev, RIG_IOVA, RIG_MEM_SIZE, NULL,
 					 DM_READ | DM_WRITE), 0);
+	}
+}
+
+static void
+off_and_on(void)
+{
+	dm_pci_set_bus_master(rig.dev, false);
+	dm_pci_set_bus_master(rig.dev, true);
+}
+
+static void
+something_else(void)
+{
+	rig_read(&rig, CBDMA_CHANSTS, 8);
+	rig_write(&rig, CBDMA_CHANCMD, 1, CBDMA_CHANCMD_SUSPEND);
+	assert_int_equal(dm_device_unmap(rig.dev, 1ull << 60, 4096), -ENOENT);
+}
+
+/* Who waits for an answer is told when nobody needs it any more, and only then. What was not wanted
+ * for a moment only is asked for again.
+ */
+static void
+test_cancel(void **state)
+{
+	static void (*const pointless[])(void) = {
+		channel_reset, function_reset, new_chain, bus_master_off, unmap_all};
+	unsigned int at, i;
+
+	(void)state;
+	for (at = 0; at < FIRST + SECOND; at++) {
+		for (i = 0; i < sizeof(pointless) / sizeof(pointless[0]); i++) {
+			cancelled = 0;
+			run_with(at, pointless[i], -ECANCELED);
+			assert_int_not_equal(cancelled, 0);
+			dm_pci_set_bus_master(rig.dev, true);
+			if (pointless[i] == unmap_all)
+				assert_int_equal(dm_device_map(rig.dev, RIG_IOVA, RIG_MEM_SIZE,
+							 NULL, DM_READ | DM_WRITE), 0);
+		}
+		run_with(at, off_and_on, -ECANCELED);
+		assert_int_equal(rig_read(&rig, CBDMA_CHANERR, 4), 0);
+		assert_int_equal(accesses > FIRST + SECOND, 1);
+		assert_int_equal(*rig.word, rig_desc_iova(1) | CBDMA_CHANSTS_IDLE);
+		cancelled = 0;
+		run_with(at, something_else, 0);
+		assert_int_equal(cancelled, 0);
 	}
 }
 
@@ -403,6 +457,7 @@ main(void)
 		WITH(test_suspend),
 		WITH(test_halt),
 		WITH(test_unmap),
+		WITH(test_cancel),
 		WITH(test_interrupt),
 		WITH(test_faults),
 		WITH(test_no_way),
