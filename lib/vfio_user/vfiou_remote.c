@@ -18,7 +18,7 @@ vfiou_remote_init(struct vfiou_remote *remote, struct dm_device *dev, int fd)
 
 	memset(remote, 0, sizeof(*remote));
 	remote->dev = dev;
-	remote->fd = remote->client_fd = fd;
+	remote->client_fd = fd;
 	remote->twin = -1;
 	remote->closed = true;
 	ret = pthread_condattr_init(&attr);
@@ -110,8 +110,8 @@ ask(struct vfiou_remote *remote)
 	struct vfiou_header header = {
 		.id = remote->id, .command = remote->write ? VFIOU_DMA_WRITE : VFIOU_DMA_READ};
 
-	return vfiou_msg_send(remote->fd, &header, &access, sizeof(access), remote->data,
-		remote->write ? remote->len : 0, -1, VFIOU_ANSWER_MS);
+	return vfiou_msg_send(remote->twin >= 0 ? remote->twin : remote->client_fd, &header, &access,
+		sizeof(access), remote->data, remote->write ? remote->len : 0, -1, VFIOU_ANSWER_MS);
 }
 
 static int
@@ -158,8 +158,7 @@ vfiou_remote_open(struct vfiou_remote *remote, uint64_t max, int twin)
 		.opaque = remote,
 	};
 
-	if (twin >= 0)
-		remote->fd = remote->twin = twin;
+	remote->twin = twin;
 	remote->closed = false;
 	return dm_device_set_remote(remote->dev, &access);
 }

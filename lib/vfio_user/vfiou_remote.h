@@ -27,9 +27,8 @@
 
 struct vfiou_remote {
 	struct dm_device *dev;
-	int fd;	   /**< where to ask */
-	int twin;  /**< the same, when it is not the client's first socket; -1: it is */
-	int client_fd; /**< the client's first socket: shut down when fd is of no use any more */
+	int client_fd; /**< the client's first socket: shut down when the client cannot be asked */
+	int twin;      /**< where it is asked; -1: on its first socket */
 
 	/** Messages of both threads, one after the other. Taken with the device's lock held. */
 	pthread_mutex_t send;

@@ -124,7 +124,6 @@ send_reply(struct vfiou_server *server, struct vfiou_reply *reply, int error)
 		.command = server->msg.header.command,
 		.flags = VFIOU_TYPE_REPLY,
 	};
-
 	int ret;
 
 	if (error != 0) {
