@@ -328,6 +328,7 @@ check "application: two processes" test/apps/processes.sh build/gcc
 check "dma_ioat beside dma_cbdma: fewer instructions" fewer_instructions
 check "into DPDK's tree: the patch builds, devtools pass" test/into-dpdk.sh
 check "application: vhost" test/apps/vhost.sh build/gcc
+check "application: vhost, unusual guests" test/apps/vhost-guest.sh build/gcc
 check "packages: build, lintian" ./package.sh build/packages
 check "packages: a fresh Debian ${VERSION_CODENAME}" test/packages.sh "$VERSION_CODENAME" \
 	build/packages

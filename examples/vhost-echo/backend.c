@@ -5,6 +5,7 @@
 #include "backend.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_memory.h>
+#include <rte_ring.h>
 #include <rte_vhost.h>
 #include <rte_vhost_async.h>
 
@@ -34,6 +36,11 @@ enum { GUEST_RX, GUEST_TX, QUEUES };
  */
 #define RING 4096
 
+/* Milliseconds without a copy that ends: more than dma_cbdma needs to recover. */
+#define PATIENCE 2000
+
+#define LONGEST 32768 /* a guest's ring */
+
 static struct {
 	const char *path;
 	int16_t dma_id; /* -1: none */
@@ -42,7 +49,11 @@ static struct {
 	struct rte_vhost_memory *memory;
 	atomic_int vid; /* of the guest; -1: none */
 	atomic_bool entered;
-} backend = {.vid = -1};
+	pthread_mutex_t mapping; /* who maps, or ends the use of the device */
+	bool stopped[QUEUES];
+	uint16_t sizes[QUEUES];
+	struct rte_ring *late; /* packets from the guest that were waited for as its queue stopped */
+} backend = {.vid = -1, .mapping = PTHREAD_MUTEX_INITIALIZER};
 
 /* The DMA device */
 
@@ -137,11 +148,12 @@ see_to_loss(int vid)
 	enum rte_dma_vchan_status status;
 	int ret;
 
+	/* First, as lib/vhost's thread is not at the device then. Less than 0: it may be. */
+	if (rte_vhost_async_get_inflight(vid, GUEST_RX) != 0 ||
+			rte_vhost_async_get_inflight(vid, GUEST_TX) != 0)
+		return;
 	if (rte_dma_vchan_status(backend.dma_id, VCHAN, &status) != 0 ||
 			status != RTE_DMA_VCHAN_HALTED_ERROR)
-		return;
-	if (rte_vhost_async_get_inflight(vid, GUEST_RX) > 0 ||
-			rte_vhost_async_get_inflight(vid, GUEST_TX) > 0)
 		return;
 	ret = rte_dma_stop(backend.dma_id);
 	if (ret == 0)
@@ -151,58 +163,118 @@ see_to_loss(int vid)
 	fprintf(stderr, "the DMA device does not start again, the CPU copies: %s\n", rte_strerror(-ret));
 	rte_vhost_async_channel_unregister(vid, GUEST_RX);
 	rte_vhost_async_channel_unregister(vid, GUEST_TX);
+	pthread_mutex_lock(&backend.mapping);
 	unmap_guest();
 	backend.dma_id = -1;
+	pthread_mutex_unlock(&backend.mapping);
 }
 
 /* Guests that come and go: called by lib/vhost's thread */
 
+/* lib/vhost asks again, at each message, about a guest that is not taken. */
 static int
 guest_comes(int vid)
 {
+	struct rte_vhost_vring vring;
 	int queue;
 
+	if (atomic_load(&backend.vid) >= 0) {
+		fprintf(stderr, "there is a guest already, another one is not served\n");
+		return -1;
+	}
 	if (backend.dma_id >= 0 && backend.maps && map_guest(vid) != 0)
 		fprintf(stderr, "the guest's memory cannot be mapped: %s\n", rte_strerror(rte_errno));
 	for (queue = 0; queue < QUEUES; queue++) {
 		rte_vhost_enable_guest_notification(vid, queue, 0);
-		if (backend.dma_id >= 0 && rte_vhost_async_channel_register(vid, queue) != 0)
+		if (rte_vhost_get_vhost_vring(vid, queue, &vring) != 0 ||
+				(backend.dma_id >= 0 && rte_vhost_async_channel_register(vid, queue) != 0)) {
+			while (queue-- > 0 && backend.dma_id >= 0)
+				rte_vhost_async_channel_unregister(vid, queue);
+			unmap_guest();
 			return -1;
+		}
+		backend.sizes[queue] = vring.size;
+		backend.stopped[queue] = false;
 	}
 	atomic_store(&backend.vid, vid);
 	return 0;
 }
 
-/* Copies under way have to end before the guest's memory goes. */
+/*
+ * Copies under way have to end before the guest's memory goes. Those behind one that has failed never do
+ * where its status is not asked for (errors=report): the device is stopped then, and the CPU copies.
+ *
+ * locked: called by lib/vhost with the queue's lock.
+ */
 static void
-drain(int vid, int queue)
+drain(int vid, int queue, bool locked)
 {
 	struct rte_mbuf *packets[BACKEND_BURST];
+	unsigned int waited = 0, kept;
 	uint16_t n;
 
-	while (rte_vhost_async_get_inflight(vid, queue) > 0) {
-		n = rte_vhost_clear_queue(vid, queue, packets, RTE_DIM(packets), backend.dma_id, VCHAN);
-		rte_pktmbuf_free_bulk(packets, n);
-		if (n == 0)
-			usleep(100);
+	while (backend.dma_id >= 0 && (locked ? rte_vhost_async_get_inflight_thread_unsafe(vid, queue) :
+				rte_vhost_async_get_inflight(vid, queue)) > 0) {
+		n = (locked ? rte_vhost_clear_queue_thread_unsafe : rte_vhost_clear_queue)(vid, queue,
+			packets, RTE_DIM(packets), backend.dma_id, VCHAN);
+		kept = queue == GUEST_TX ?
+				rte_ring_enqueue_burst(backend.late, (void **)packets, n, NULL) : 0;
+		rte_pktmbuf_free_bulk(packets + kept, n - kept);
+		if (n > 0) {
+			waited = 0;
+			continue;
+		}
+		usleep(1000);
+		waited++;
+		if (waited < PATIENCE || rte_dma_stop(backend.dma_id) != 0)
+			continue;
+		fprintf(stderr, "copies do not end: the DMA device is stopped, the CPU copies\n");
+		pthread_mutex_lock(&backend.mapping);
+		unmap_guest();
+		backend.dma_id = -1;
+		pthread_mutex_unlock(&backend.mapping);
 	}
 }
 
 static void
 guest_goes(int vid)
 {
+	void *packet;
 	int queue;
 
 	atomic_store(&backend.vid, -1);
 	while (atomic_load(&backend.entered))
 		usleep(100);
-	if (backend.dma_id < 0)
-		return;
 	for (queue = 0; queue < QUEUES; queue++) {
-		drain(vid, queue);
-		rte_vhost_async_channel_unregister(vid, queue);
+		drain(vid, queue, false);
+		if (backend.dma_id >= 0)
+			rte_vhost_async_channel_unregister(vid, queue);
 	}
+	while (rte_ring_dequeue(backend.late, &packet) == 0)
+		rte_pktmbuf_free(packet);
 	unmap_guest();
+}
+
+/*
+ * A queue stops or goes on, as both do while the guest gets other memory. lib/vhost does not wait for
+ * copies under way; it holds the locks of all queues, so none begins, and backend_enter()'s thread
+ * cannot be waited for, which may wait for a lock.
+ */
+static int
+queue_changes(int vid, uint16_t queue, int enabled)
+{
+	if (vid != atomic_load(&backend.vid) || queue >= QUEUES)
+		return 0;
+	backend.stopped[queue] = !enabled;
+	if (!enabled)
+		drain(vid, queue, true);
+	pthread_mutex_lock(&backend.mapping);
+	if (backend.stopped[GUEST_RX] && backend.stopped[GUEST_TX])
+		unmap_guest();
+	else if (backend.dma_id >= 0 && backend.maps && backend.memory == NULL && map_guest(vid) != 0)
+		fprintf(stderr, "the guest's memory cannot be mapped: %s\n", rte_strerror(rte_errno));
+	pthread_mutex_unlock(&backend.mapping);
+	return 0;
 }
 
 /* Make place for the socket, where one is that nobody listens at; nothing else is taken away. */
@@ -237,6 +309,7 @@ backend_open(const char *path, int16_t dma_id, struct rte_mempool *pool)
 	static const struct rte_vhost_device_ops ops = {
 		.new_device = guest_comes,
 		.destroy_device = guest_goes,
+		.vring_state_changed = queue_changes,
 	};
 	const uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS |
 			(dma_id >= 0 ? RTE_VHOST_USER_ASYNC_COPY : 0);
@@ -245,6 +318,9 @@ backend_open(const char *path, int16_t dma_id, struct rte_mempool *pool)
 	backend.path = path;
 	backend.dma_id = dma_id;
 	backend.pool = pool;
+	backend.late = rte_ring_create("late", 2 * LONGEST, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	if (backend.late == NULL)
+		example_fail("there is no memory for a ring of packets");
 	if (dma_id >= 0)
 		start_dma();
 	if (rte_vhost_driver_register(path, flags) != 0 ||
@@ -279,6 +355,18 @@ backend_leave(void)
 	atomic_store_explicit(&backend.entered, false, memory_order_release);
 }
 
+/* A guest may say that it has more buffers than its ring has; of more copies than that lib/vhost loses
+ * count, and would never see them end.
+ */
+static uint16_t
+room_for(int vid, int queue, uint16_t count)
+{
+	const int under_way = rte_vhost_async_get_inflight(vid, queue);
+
+	/* Less than 0: a message of the guest's is being seen to, and lib/vhost waits or takes none. */
+	return under_way < 0 ? count : RTE_MIN(count, RTE_MAX(backend.sizes[queue] - under_way, 0));
+}
+
 uint16_t
 backend_send(struct rte_mbuf **packets, uint16_t count)
 {
@@ -286,6 +374,7 @@ backend_send(struct rte_mbuf **packets, uint16_t count)
 	uint16_t n;
 
 	if (backend.dma_id >= 0) {
+		count = room_for(vid, GUEST_RX, count);
 		n = rte_vhost_submit_enqueue_burst(vid, GUEST_RX, packets, count, backend.dma_id, VCHAN);
 		if (n == 0)
 			see_to_loss(vid);
@@ -315,9 +404,20 @@ backend_receive(struct rte_mbuf **packets, uint16_t count)
 {
 	const int vid = atomic_load_explicit(&backend.vid, memory_order_relaxed);
 	int under_way;
+	uint16_t n;
 
-	if (backend.dma_id >= 0)
-		return rte_vhost_async_try_dequeue_burst(vid, GUEST_TX, backend.pool, packets, count,
-			&under_way, backend.dma_id, VCHAN);
+	if (backend.dma_id >= 0 && rte_ring_empty(backend.late)) {
+		n = room_for(vid, GUEST_TX, count);
+		n = n == 0 ? rte_vhost_clear_queue(vid, GUEST_TX, packets, count, backend.dma_id, VCHAN) :
+			     rte_vhost_async_try_dequeue_burst(vid, GUEST_TX, backend.pool, packets, n,
+				&under_way, backend.dma_id, VCHAN);
+		/* The queue has stopped and gone on meanwhile: these are the younger ones. */
+		if (likely(rte_ring_empty(backend.late)))
+			return n;
+		rte_ring_enqueue_bulk(backend.late, (void **)packets, n, NULL);
+	}
+	n = rte_ring_dequeue_burst(backend.late, (void **)packets, count, NULL);
+	if (n > 0 || backend.dma_id >= 0)
+		return n;
 	return rte_vhost_dequeue_burst(vid, GUEST_TX, backend.pool, packets, count);
 }

@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# examples/vhost-echo and a guest that does what testpmd does not (vhost_guest.py). A channel that stalls
+# for a second, until the driver resets it, keeps copies under way as the guest changes what they use.
+
+set -euo pipefail
+# shellcheck source=test/setup.sh
+. "$(dirname "$0")/../setup.sh"
+# shellcheck source=test/apps/apps.sh
+. "$TOP/test/apps/apps.sh"
+
+if [ $# -ne 1 ] || [[ $1 == -* ]]; then
+	echo "usage: $0 BUILD"
+	[[ ${1-} == --help || ${1-} == -h ]] || exit 2
+	exit
+fi
+
+ECHO=$1/examples/vhost-echo
+[ -x "$ECHO" ] || die "no $ECHO" "build it first: ninja -C $1"
+reserve_hugepages 64
+stage_plugin "$1"
+BACKEND=
+# shellcheck disable=SC2016 # what it is then
+at_exit '[ -z "$BACKEND" ] || kill -9 "$BACKEND"'
+
+has_ended()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
+# with DEVICE_ARGUMENTS CASE...: each by a guest of its own, then the back end has to end when told to
+with()
+{
+	local arguments=$1 device=$1 mode=va status=0 name
+	shift
+
+	case $device in *,pa) mode=pa device=${device%,pa} ;; esac
+	: >"$RUN_DIR/log"
+	setpriv --pdeathsig KILL "$ECHO" --lcores "0@(0,1)" --in-memory --no-pci --no-telemetry \
+		--iova-mode=$mode -m 64 -d "$PLUGIN" "--vdev=dma_cbdma0$device" -- "$RUN_DIR/socket" \
+		>"$RUN_DIR/log" 2>&1 &
+	BACKEND=$!
+	wait_for 60 grep -q '^listening' "$RUN_DIR/log" || die "the back end does not listen"
+	for name; do
+		run timeout 200 /usr/bin/python3 "$TOP/test/apps/vhost_guest.py" "$name" "$RUN_DIR/socket" || {
+			tail -n 15 "$RUN_DIR/log" >&2
+			die "$arguments: $name"
+		}
+	done
+	kill -INT "$BACKEND"
+	wait_for 60 has_ended "$BACKEND" || die "$arguments: the back end does not end"
+	wait "$BACKEND" || status=$?
+	BACKEND=
+	[ $status -eq 130 ] || die "$arguments: the back end ends with status $status"
+	echo "${arguments#,}: $*"
+}
+
+for mode in "" ,iommu=on ,pa; do
+	with ",errors=count,inject=stall:at=500$mode" memory
+done
+with ,errors=count,inject=stall:at=500 enable
+with ,errors=count two hostile packets
+# Behind an operation that has failed nothing goes on; the guest that comes next is not to suffer.
+with ,inject=fail:at=100 leave packets
