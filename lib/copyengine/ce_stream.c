@@ -87,7 +87,8 @@ transfer_go_on(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu)
 	struct ce_transfer_private *p = cei_private(t);
 	int ret = 0;
 
-	if (!(t->flags & CE_TRANSFER_BEGUN) && p->error == 0) {
+	/* Also when it has been cancelled: what is behind it relies on its fence. */
+	if (!(t->flags & CE_TRANSFER_BEGUN)) {
 		t->flags |= CE_TRANSFER_BEGUN;
 		if (t->flags & CE_TRANSFER_FENCE && s->head != s->tail) {
 			s->fenced = true;

@@ -103,6 +103,39 @@ cancel(void **state)
 	adapter_put(adapter);
 }
 
+/* A fence that has been cancelled is one all the same for what was submitted behind it. */
+static void
+cancel_fence(void **state)
+{
+	const struct ce_adapter_conf conf = {
+		.map_registers = 1, .max_segment = KB, .break_even = KB / 2};
+	struct ce_adapter *adapter = adapter_get(&conf);
+	uint8_t *memory = dma_alloc(64 * KB);
+	struct ce_transfer t[3] = {0};
+	unsigned int i;
+
+	(void)state;
+	pattern_fill(memory, 8 * KB, 3);
+	/* The engine's, in pieces; the last, of what the first writes, is the CPU's and quick. */
+	assert_int_equal(ce_transfer_copy(adapter, &t[0], memory + 8 * KB, memory, 8 * KB), 0);
+	t[1].flags = CE_TRANSFER_FENCE;
+	assert_int_equal(
+		ce_transfer_copy(adapter, &t[1], memory + 32 * KB, memory + 16 * KB, 100), 0);
+	assert_int_equal(
+		ce_transfer_copy(adapter, &t[2], memory + 24 * KB, memory + 16 * KB - 100, 100), 0);
+	assert_int_equal(ce_transfer_cancel(adapter, &t[1]), 0);
+	for (i = 0; i < 8; i++) {
+		step_devices(1);
+		ce_poll(adapter);
+	}
+	assert_int_equal(finish(adapter, &t[0]), 0);
+	assert_int_equal(finish(adapter, &t[1]), -ECANCELED);
+	assert_int_equal(finish(adapter, &t[2]), 0);
+	assert_memory_equal(memory + 24 * KB, memory + 8 * KB - 100, 100);
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
 static void
 drain_and_close(void **state)
 {
@@ -387,6 +420,7 @@ test_batch(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batch),
 		cmocka_unit_test(cancel),
+		cmocka_unit_test(cancel_fence),
 		cmocka_unit_test(drain_and_close),
 		cmocka_unit_test(fill),
 		cmocka_unit_test(stripes),
