@@ -464,6 +464,8 @@ cei_stream_refused(struct ce_stream *s)
 	CE_COUNT(s->head, -1);
 	t = s->transfers[s->head & s->mask];
 	t->status = 0;
+	/* It was to ring the doorbell for those before it as well. */
+	s->fast.silent = true;
 	ret = cei_stream_submit(s, &t, 1);
 	return RTE_MIN(ret, 0);
 }

@@ -136,6 +136,38 @@ cancel_fence(void **state)
 	adapter_put(adapter);
 }
 
+/*
+ * An operation that takes several descriptors finds no room for them before the map registers are used
+ * up: it waits, and those before it, that were to have their doorbell rung with it, do not.
+ */
+static void
+more_and_full(void **state)
+{
+	const struct ce_adapter_conf conf = {
+		.ring_size = 64, .max_segment = 4 * KB * KB, .break_even = 1};
+	struct ce_adapter *adapter = adapter_get(&conf);
+	const size_t length = conf.max_segment;
+	uint8_t *memory = dma_alloc(2 * length);
+	struct ce_transfer t[16] = {0};
+	unsigned int i;
+
+	(void)state;
+	pattern_fill(memory, length, 4);
+	/* With the first it is looked up where the memory is: the others take the fast path. */
+	assert_int_equal(ce_transfer_copy(adapter, &t[0], memory + length, memory, length), 0);
+	assert_int_equal(finish(adapter, &t[0]), 0);
+	for (i = 0; i < RTE_DIM(t); i++) {
+		t[i].flags = i < RTE_DIM(t) - 1 ? CE_TRANSFER_MORE : 0;
+		assert_int_equal(
+			ce_transfer_copy(adapter, &t[i], memory + length, memory, length), 0);
+	}
+	for (i = 0; i < RTE_DIM(t); i++)
+		assert_int_equal(finish(adapter, &t[i]), 0);
+	assert_memory_equal(memory + length, memory, length);
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
 static void
 drain_and_close(void **state)
 {
@@ -421,6 +453,7 @@ test_batch(void)
 		cmocka_unit_test(batch),
 		cmocka_unit_test(cancel),
 		cmocka_unit_test(cancel_fence),
+		cmocka_unit_test(more_and_full),
 		cmocka_unit_test(drain_and_close),
 		cmocka_unit_test(fill),
 		cmocka_unit_test(stripes),
