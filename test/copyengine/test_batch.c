@@ -168,6 +168,35 @@ more_and_full(void **state)
 	adapter_put(adapter);
 }
 
+/* Somebody else has stopped the device: what it refuses is no fault of the transfer's values. */
+static void
+stopped_by_others(void **state)
+{
+	struct ce_adapter *adapter;
+	struct ce_transfer t = {0};
+	uint8_t *memory;
+	unsigned int i;
+
+	(void)state;
+	/* dma_skeleton takes operations that it will not run. */
+	if (!is_cbdma)
+		skip();
+	adapter = adapter_get(NULL);
+	memory = dma_alloc(2 * KB);
+	assert_int_equal(ce_transfer_copy(adapter, &t, memory + KB, memory, KB), 0);
+	assert_int_equal(finish(adapter, &t), 0);
+	assert_int_equal(rte_dma_stop(devices[0]), 0);
+	/* By the fast path, and the longer way. */
+	for (i = 0; i < 2; i++) {
+		t.flags = i == 0 ? 0 : CE_TRANSFER_FENCE;
+		assert_int_equal(ce_transfer_copy(adapter, &t, memory + KB, memory, KB), -EIO);
+		assert_int_equal(t.status, 0);
+	}
+	dma_free(memory);
+	adapter_put(adapter);
+	adapter_put(adapter_get(NULL));
+}
+
 static void
 drain_and_close(void **state)
 {
@@ -454,6 +483,7 @@ test_batch(void)
 		cmocka_unit_test(cancel),
 		cmocka_unit_test(cancel_fence),
 		cmocka_unit_test(more_and_full),
+		cmocka_unit_test(stopped_by_others),
 		cmocka_unit_test(drain_and_close),
 		cmocka_unit_test(fill),
 		cmocka_unit_test(stripes),
