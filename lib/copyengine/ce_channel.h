@@ -97,7 +97,7 @@ struct ce_channel_request {
  *   map_registers, cb and arg. Not under way; zeroed before its first use.
  * @return 0: cb has been called or will be; -EINVAL: a value is out of range, or more map registers
  *   than the handle or a channel has; -EBUSY: the request is under way; -ENODEV: all channels are
- *   dead.
+ *   dead; -ECANCELED: ce_adapter_close() is closing the handle.
  */
 int ce_channel_request(struct ce_adapter *adapter, struct ce_channel_request *request);
 

@@ -86,7 +86,8 @@ struct ce_cyclic_stats {
  * Start a cyclic transfer.
  *
  * @return the transfer; NULL with rte_errno: EINVAL: a value is out of range; ENODEV: the device is
- *   dead; ENOMEM.
+ *   dead; ENOSPC: no map register is left for it, as the handle keeps one for other transfers;
+ *   ECANCELED: ce_adapter_close() is closing the handle; ENOMEM.
  */
 struct ce_cyclic *ce_cyclic_start(struct ce_adapter *adapter, const struct ce_cyclic_conf *conf);
 

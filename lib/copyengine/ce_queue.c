@@ -496,6 +496,9 @@ cei_port_enqueue(struct ce_port *port, struct ce_operation *op)
 	} else if (ret == -ENOSPC && q->head != q->tail) {
 		lacking_add(q, port);
 		ret = -EAGAIN;
+	} else if (ret == -EINVAL) {
+		/* The values have been looked at: this is about the device, as when others stop it. */
+		ret = -EIO;
 	}
 unlock:
 	cei_unlock(q);

@@ -108,6 +108,9 @@ range_append(struct ce_sglist *head, struct ce_sglist **last, const void *va, si
 	struct ce_segment segment;
 	int ret = 0;
 
+	/* No address is that of more. */
+	if (length > UINTPTR_MAX - (uintptr_t)va || length > UINT64_MAX - head->length)
+		return -EINVAL;
 	for (; ret == 0 && length > 0; length -= segment.length) {
 		cei_memory_resolve(&head->context->memory, va, length, &segment);
 		ret = segment_append(head, last, &segment);

@@ -56,8 +56,8 @@ struct ce_sglist;
  *
  * Takes blocks from a pool of the handle: no memory is allocated. Thread of the handle.
  *
- * @return the list; NULL with rte_errno: EINVAL: it would be empty; ENOMEM: the handle's blocks are
- *   used up (conf.sg_blocks), nothing is held then.
+ * @return the list; NULL with rte_errno: EINVAL: it would be empty, or a range is not in the address
+ *   space; ENOMEM: the handle's blocks are used up (conf.sg_blocks), nothing is held then.
  */
 struct ce_sglist *ce_sglist_build(struct ce_adapter *adapter, const void *va, size_t length);
 

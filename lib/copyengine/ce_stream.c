@@ -87,7 +87,8 @@ transfer_go_on(struct ce_stream *s, struct ce_transfer *t, uint64_t *cpu)
 	struct ce_transfer_private *p = cei_private(t);
 	int ret = 0;
 
-	if (!(t->flags & CE_TRANSFER_BEGUN) && p->error == 0) {
+	/* Also when it has been cancelled: what is behind it relies on its fence. */
+	if (!(t->flags & CE_TRANSFER_BEGUN)) {
 		t->flags |= CE_TRANSFER_BEGUN;
 		if (t->flags & CE_TRANSFER_FENCE && s->head != s->tail) {
 			s->fenced = true;
@@ -463,6 +464,8 @@ cei_stream_refused(struct ce_stream *s)
 	CE_COUNT(s->head, -1);
 	t = s->transfers[s->head & s->mask];
 	t->status = 0;
+	/* It was to ring the doorbell for those before it as well. */
+	s->fast.silent = true;
 	ret = cei_stream_submit(s, &t, 1);
 	return RTE_MIN(ret, 0);
 }

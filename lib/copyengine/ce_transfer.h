@@ -35,7 +35,10 @@ struct ce_transfer;
 /** Called when a transfer has finished, from ce_poll(). It may submit the transfer again. */
 typedef void (*ce_transfer_cb)(struct ce_transfer *transfer, void *arg);
 
-/** Begin when everything submitted before on this handle is done. */
+/**
+ * Begin when everything submitted before on this handle is done. What is submitted behind it begins no
+ * earlier, also when it is cancelled.
+ */
 #define CE_TRANSFER_FENCE RTE_BIT32(0)
 /** More is submitted at once: leave it to that or to ce_poll() to ring the doorbell. */
 #define CE_TRANSFER_MORE RTE_BIT32(1)
@@ -56,7 +59,8 @@ struct ce_transfer {
 
 	/**
 	 * -EINPROGRESS; 0: done; -EIO: the device reported dma_status; -ENODEV: the device is dead;
-	 * -ETIMEDOUT: it completes nothing any more; -ECANCELED. Set before cb is called.
+	 * -ETIMEDOUT: it completes nothing any more; -ECANCELED: given up, by ce_transfer_cancel() before
+	 * it started, or by ce_adapter_close() as far as it had not. Set before cb is called.
 	 */
 	int status;
 	uint64_t done;	   /**< bytes transferred so far, as of the last poll */
@@ -89,8 +93,8 @@ struct ce_transfer {
  * @return how many were started, fewer than count when the next one was refused; when that is the
  *   first, why: -EINVAL: a value is out of range, or the handle is one of a controller
  *   (ce_channel_map() is for those); -EBUSY: the transfer is under way; -ENODEV, -ETIMEDOUT: the
- *   device is dead; -EIO: the device refuses it. What was refused is as before: no callback, no
- *   change of status.
+ *   device is dead; -EIO: the device refuses it; -ECANCELED: ce_adapter_close() is closing the handle.
+ *   What was refused is as before: no callback, no change of status.
  */
 int ce_submit(struct ce_adapter *adapter, struct ce_transfer *const *transfers, unsigned int count);
 

@@ -156,7 +156,8 @@ struct ce_adapter_stats {
  * @return the handle; NULL with rte_errno: EINVAL: no such device or channel, or a value is out of
  *   range; ENOTSUP: the device does not copy in that direction; EBUSY: the device has an owner
  *   who does not share, or was to be had alone and has owners; ENOSPC: its owners hold all slots;
- *   ENODEV: it is dead; ENOMEM; or what the driver said.
+ *   EBUSY, or ENOSPC with CE_ADAPTER_SHARED: a channel is named twice; ENODEV: it is dead; ENOMEM; or
+ *   what the driver said.
  */
 struct ce_adapter *ce_adapter_get(int16_t dev_id, const struct ce_adapter_conf *conf);
 
@@ -203,8 +204,9 @@ unsigned int ce_poll(struct ce_adapter *adapter);
 int ce_drain(struct ce_adapter *adapter, uint32_t timeout_ms);
 
 /**
- * Cancel what has not started, wait for what has, stop cyclic transfers, give back channels, and put
- * the handle back. All transfers come back, with their callbacks, before it returns.
+ * Cancel what has not started, also the rest of a transfer that has, wait for what is under way, stop
+ * cyclic transfers, give back channels, and put the handle back. All transfers come back, with their
+ * callbacks, before it returns; whatever these submit, request or start is refused: -ECANCELED.
  *
  * @param adapter
  *   The handle; its thread.
@@ -212,8 +214,8 @@ int ce_drain(struct ce_adapter *adapter, uint32_t timeout_ms);
  *   How long to wait for the device at most. Then a device that is not shared is stopped and what was
  *   under way comes back as -ETIMEDOUT.
  * @return 0: the handle is gone; else it is still valid: -ETIMEDOUT: a shared device still has
- *   something (its own time-out will bring it back), or a device does not stop; -EBUSY: lists, common memory or registered
- *   memory have not been given back, or callbacks go on submitting; -EDEADLK: called from a callback.
+ *   something (its own time-out will bring it back), or a device does not stop; -EBUSY: lists, common
+ *   memory or registered memory have not been given back; -EDEADLK: called from a callback.
  */
 int ce_adapter_close(struct ce_adapter *adapter, uint32_t timeout_ms);
 

@@ -103,6 +103,100 @@ cancel(void **state)
 	adapter_put(adapter);
 }
 
+/* A fence that has been cancelled is one all the same for what was submitted behind it. */
+static void
+cancel_fence(void **state)
+{
+	const struct ce_adapter_conf conf = {
+		.map_registers = 1, .max_segment = KB, .break_even = KB / 2};
+	struct ce_adapter *adapter = adapter_get(&conf);
+	uint8_t *memory = dma_alloc(64 * KB);
+	struct ce_transfer t[3] = {0};
+	unsigned int i;
+
+	(void)state;
+	pattern_fill(memory, 8 * KB, 3);
+	/* The engine's, in pieces; the last, of what the first writes, is the CPU's and quick. */
+	assert_int_equal(ce_transfer_copy(adapter, &t[0], memory + 8 * KB, memory, 8 * KB), 0);
+	t[1].flags = CE_TRANSFER_FENCE;
+	assert_int_equal(
+		ce_transfer_copy(adapter, &t[1], memory + 32 * KB, memory + 16 * KB, 100), 0);
+	assert_int_equal(
+		ce_transfer_copy(adapter, &t[2], memory + 24 * KB, memory + 16 * KB - 100, 100), 0);
+	assert_int_equal(ce_transfer_cancel(adapter, &t[1]), 0);
+	for (i = 0; i < 8; i++) {
+		step_devices(1);
+		ce_poll(adapter);
+	}
+	assert_int_equal(finish(adapter, &t[0]), 0);
+	assert_int_equal(finish(adapter, &t[1]), -ECANCELED);
+	assert_int_equal(finish(adapter, &t[2]), 0);
+	assert_memory_equal(memory + 24 * KB, memory + 8 * KB - 100, 100);
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
+/*
+ * An operation that takes several descriptors finds no room for them before the map registers are used
+ * up: it waits, and those before it, that were to have their doorbell rung with it, do not.
+ */
+static void
+more_and_full(void **state)
+{
+	const struct ce_adapter_conf conf = {
+		.ring_size = 64, .max_segment = 4 * KB * KB, .break_even = 1};
+	struct ce_adapter *adapter = adapter_get(&conf);
+	const size_t length = conf.max_segment;
+	uint8_t *memory = dma_alloc(2 * length);
+	struct ce_transfer t[16] = {0};
+	unsigned int i;
+
+	(void)state;
+	pattern_fill(memory, length, 4);
+	/* With the first it is looked up where the memory is: the others take the fast path. */
+	assert_int_equal(ce_transfer_copy(adapter, &t[0], memory + length, memory, length), 0);
+	assert_int_equal(finish(adapter, &t[0]), 0);
+	for (i = 0; i < RTE_DIM(t); i++) {
+		t[i].flags = i < RTE_DIM(t) - 1 ? CE_TRANSFER_MORE : 0;
+		assert_int_equal(
+			ce_transfer_copy(adapter, &t[i], memory + length, memory, length), 0);
+	}
+	for (i = 0; i < RTE_DIM(t); i++)
+		assert_int_equal(finish(adapter, &t[i]), 0);
+	assert_memory_equal(memory + length, memory, length);
+	dma_free(memory);
+	adapter_put(adapter);
+}
+
+/* Somebody else has stopped the device: what it refuses is no fault of the transfer's values. */
+static void
+stopped_by_others(void **state)
+{
+	struct ce_adapter *adapter;
+	struct ce_transfer t = {0};
+	uint8_t *memory;
+	unsigned int i;
+
+	(void)state;
+	/* dma_skeleton takes operations that it will not run. */
+	if (!is_cbdma)
+		skip();
+	adapter = adapter_get(NULL);
+	memory = dma_alloc(2 * KB);
+	assert_int_equal(ce_transfer_copy(adapter, &t, memory + KB, memory, KB), 0);
+	assert_int_equal(finish(adapter, &t), 0);
+	assert_int_equal(rte_dma_stop(devices[0]), 0);
+	/* By the fast path, and the longer way. */
+	for (i = 0; i < 2; i++) {
+		t.flags = i == 0 ? 0 : CE_TRANSFER_FENCE;
+		assert_int_equal(ce_transfer_copy(adapter, &t, memory + KB, memory, KB), -EIO);
+		assert_int_equal(t.status, 0);
+	}
+	dma_free(memory);
+	adapter_put(adapter);
+	adapter_put(adapter_get(NULL));
+}
+
 static void
 drain_and_close(void **state)
 {
@@ -387,6 +481,9 @@ test_batch(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batch),
 		cmocka_unit_test(cancel),
+		cmocka_unit_test(cancel_fence),
+		cmocka_unit_test(more_and_full),
+		cmocka_unit_test(stopped_by_others),
 		cmocka_unit_test(drain_and_close),
 		cmocka_unit_test(fill),
 		cmocka_unit_test(stripes),

@@ -153,6 +153,8 @@ empty_and_exhausted(void **state)
 	uint8_t *memory = dma_alloc(4096);
 	struct iovec iov[3 * CE_SG_BLOCK + 1];
 	struct ce_sglist *list, *second;
+	struct ce_adapter *cpu = ce_adapter_get(CE_CPU, NULL);
+	const struct iovec beyond[2] = {{memory, 1}, {(void *)(UINTPTR_MAX - 3), 64}};
 	struct ce_adapter_stats stats;
 	unsigned int i;
 
@@ -162,6 +164,14 @@ empty_and_exhausted(void **state)
 	rte_errno = 0;
 	assert_null(ce_sglist_build(adapter, memory, 0));
 	assert_int_equal(rte_errno, EINVAL);
+	/* Ranges that no address space has; where all addresses are reached, a list would have no end. */
+	assert_null(ce_sglist_build(adapter, memory, SIZE_MAX));
+	assert_int_equal(rte_errno, EINVAL);
+	assert_non_null(cpu);
+	rte_errno = 0;
+	assert_null(ce_sglist_build_iov(cpu, beyond, 2));
+	assert_int_equal(rte_errno, EINVAL);
+	adapter_put(cpu);
 	assert_null(ce_sglist_build_iov(adapter, iov, 0));
 
 	/* Three blocks are just enough; one segment more and nothing is held. */
