@@ -355,8 +355,8 @@ test_restart_unanswered(void **state __rte_unused)
 	}
 }
 
-/* A stop that is refused has done what it did, though no answer came: the bus is taken away from the
- * device, and with that it would do nothing any more.
+/* A stop that is refused has done what it did, though no answer came: the bus is taken away from
+ * the device, and with that it would do nothing any more.
  */
 static void
 test_stop_unanswered(void **state __rte_unused)
