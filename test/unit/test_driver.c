@@ -167,7 +167,7 @@ bus_set_bus_master(void *opaque, bool enable)
 		return -EIO;
 	dm_pci_set_bus_master(d->model, enable);
 	d->bus_master = enable;
-	return 0;
+	return d->unanswered_bus_master ? -ETIMEDOUT : 0;
 }
 
 static int

@@ -65,6 +65,7 @@ struct drv {
 	uint32_t dropped_write; /**< register whose writes get lost; 0: none */
 	uint32_t unanswered_write; /**< register that is written, and the answer is lost; 0: none */
 	bool no_bus_master; /**< it cannot be set */
+	bool unanswered_bus_master; /**< it is set, and the answer is lost */
 	uint8_t fake_cbver; /**< 0: the model's */
 	int revive; /**< what the bus's revive() returns */
 	bool no_answer; /**< the way to the device does not answer */

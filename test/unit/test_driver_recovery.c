@@ -355,6 +355,28 @@ test_restart_unanswered(void **state __rte_unused)
 	}
 }
 
+/* A stop that is refused has done what it did, though no answer came: the bus is taken away from
+ * the device, and with that it would do nothing any more.
+ */
+static void
+test_stop_unanswered(void **state __rte_unused)
+{
+	struct drv d;
+
+	drv_open(&d, &(struct drv_conf){.stall_ms = STALL_MS});
+	enqueue(&d, BURST);
+	drv_step(&d, 3);
+	d.unanswered_write = CBDMA_CH(CBDMA_CHANCMD);
+	d.unanswered_bus_master = true;
+	assert_int_equal(rte_dma_stop(d.id), -ETIMEDOUT);
+	assert_false(d.bus_master);
+	d.unanswered_write = 0;
+	d.unanswered_bus_master = false;
+	assert_int_equal(collect(&d, BURST, false), 0);
+	assert_memory_equal(drv_dst, drv_src, BURST * 64);
+	drv_close(&d);
+}
+
 /* Given up, and not to be stopped: not lost until it is. */
 static void
 test_cannot_be_stopped(void **state __rte_unused)
@@ -726,6 +748,7 @@ main(void)
 		cmocka_unit_test(test_long_operation),
 		cmocka_unit_test(test_steps_take_any_time),
 		cmocka_unit_test(test_no_answer),
+		cmocka_unit_test(test_stop_unanswered),
 		cmocka_unit_test(test_restart_unanswered),
 		cmocka_unit_test(test_cannot_be_stopped),
 		cmocka_unit_test(test_late_writes),

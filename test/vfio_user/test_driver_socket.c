@@ -16,6 +16,7 @@
 
 #include <bus_vdev_driver.h>
 #include <rte_cycles.h>
+#include <rte_eal.h>
 #include <rte_malloc.h>
 
 #include "../unit/deviced.h"
@@ -349,6 +350,73 @@ test_injected(void **state __rte_unused)
 	end_server(SIGTERM);
 }
 
+/* Memory goes and other memory comes in its place while the server does not answer: it has got the
+ * old one yet, and must not copy there. With hugepages only, since others do not go.
+ */
+static void
+test_memory_replaced(void **state __rte_unused)
+{
+	const size_t size = 4u << 20, step = 1u << 20;
+	uint8_t *memory;
+	struct drv d;
+	size_t i;
+
+	start_server("cbdma,doorbell-bar=on");
+	drv_open_args(&d, args);
+	burst(&d);
+	memory = rte_malloc(NULL, size, 4096);
+	if (memory == NULL)
+		skip();
+	kill(-server, SIGSTOP);
+	usleep(20000);
+	rte_free(memory);
+	memory = rte_malloc(NULL, size, 4096);
+	if (memory == NULL)
+		skip();
+	memset(memory, DRV_GUARD, size);
+	kill(-server, SIGCONT);
+	for (i = 0; i < size; i += step)
+		assert_true(rte_dma_copy(d.id, 0, drv_iova(drv_src), drv_iova(memory + i), 64,
+				RTE_DMA_OP_FLAG_SUBMIT) >= 0);
+	assert_int_equal(drain(&d, size / step), 0);
+	for (i = 0; i < size; i += step)
+		assert_memory_equal(memory + i, drv_src, 64);
+	burst(&d);
+	rte_free(memory);
+	drv_close(&d);
+	end_server(SIGTERM);
+}
+
+/* In a process of its own, with an EAL that has hugepages. @return as cmocka does. */
+static int
+test_with_hugepages(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_memory_replaced, teardown),
+	};
+	char *argv[] = {(char[]){"test"}, (char[]){"--in-memory"}, (char[]){"--no-pci"},
+		(char[]){"--no-telemetry"}, (char[]){"--iova-mode=va"}};
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid != 0)
+		return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ?
+			WEXITSTATUS(status) : 1;
+	if (rte_eal_init(RTE_DIM(argv), argv) >= 0) {
+		drv_src = rte_malloc(NULL, DRV_MEM, 4096);
+		drv_dst = rte_malloc(NULL, DRV_MEM, 4096);
+	}
+	if (drv_src == NULL || drv_dst == NULL) {
+		fprintf(stderr, "no hugepages, no test of memory that goes\n");
+		exit(0);
+	}
+	status = cmocka_run_group_tests_name("driver: socket, hugepages", tests, NULL, NULL);
+	rte_eal_cleanup();
+	exit(status);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -369,6 +437,6 @@ main(int argc, char **argv)
 	deviced = argv[1];
 	snprintf(path, sizeof(path), "/tmp/cbdma-socket-test.%d.sock", getpid());
 	snprintf(args, sizeof(args), "socket=%s", path);
-	return cmocka_run_group_tests_name("driver: socket", tests, drv_group_setup,
-		drv_group_teardown);
+	return test_with_hugepages() + cmocka_run_group_tests_name("driver: socket", tests,
+		drv_group_setup, drv_group_teardown);
 }

@@ -224,6 +224,10 @@ channel_arm(struct cbdma_dev *dev, const struct cbdma_bus *bus, uint32_t pos)
 	struct access a = {.bus = bus};
 	uint64_t chansts;
 
+	/* Not before the reset: what it was stopped in the middle of would go on. Not at the start
+	 * only: a stop without an answer may have taken the bus away all the same.
+	 */
+	a.error = bus->set_bus_master(bus->opaque, true);
 	wr(&a, CBDMA_CH(CBDMA_CHANCTRL), 2,
 		CBDMA_CHANCTRL_ANY_ERR_ABORT_EN | CBDMA_CHANCTRL_ERR_COMPLETION_EN);
 	wr(&a, CBDMA_CH(CBDMA_CHANCMP), 8, dev->completion_iova);
@@ -304,9 +308,6 @@ cbdma_channel_start(struct cbdma_dev *dev, const struct cbdma_bus *bus)
 {
 	int ret = channel_reset(dev, bus);
 
-	/* Not before: what it was stopped in the middle of would go on. */
-	if (ret == 0)
-		ret = bus->set_bus_master(bus->opaque, true);
 	if (ret == 0)
 		ret = channel_arm(dev, bus, 0);
 	if (ret == -ENODEV)

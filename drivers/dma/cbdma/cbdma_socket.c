@@ -42,6 +42,7 @@ struct cbdma_socket {
 	struct vfiou_client *client; /**< NULL: not connected */
 	bool lost_logged;
 	bool unmap_lost; /**< the server may have memory yet that is gone here */
+	bool unshared; /**< it has not got memory that is here; it is told of no work meanwhile */
 };
 
 /* Log, once, that the server is gone. With the lock held. */
@@ -132,16 +133,6 @@ socket_config_write(void *opaque, uint32_t offset, uint32_t value)
 	return ret == -ENOTCONN ? 0 : ret;
 }
 
-static int
-socket_set_bus_master(void *opaque, bool enable)
-{
-	uint16_t command = PCI_COMMAND_MEMORY | (enable ? PCI_COMMAND_MASTER : 0);
-	int ret = access_once(opaque, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command,
-		sizeof(command), true);
-
-	return ret == -ENOTCONN && !enable ? 0 : ret;
-}
-
 /* Memory: what DPDK owns, as it comes and goes. */
 
 /* A piece of memory that is one piece of a file, too. */
@@ -151,6 +142,19 @@ struct piece {
 	uint64_t offset;
 	int fd;
 };
+
+/* The server did not take memory that is there from now on, and may have other memory at its
+ * address. It must not copy there: what rings the doorbell rings in vain, until the driver has
+ * reset the channel and shared the memory (socket_set_bus_master()). With the lock held.
+ */
+static void
+cut_doorbell(struct cbdma_socket *s)
+{
+	s->unshared = true;
+	/* Cannot fail: there is a page, of which it takes the place. */
+	mmap(s->doorbell, DOORBELL_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
 
 static int
 map_piece(struct cbdma_socket *s, const struct piece *p)
@@ -163,11 +167,15 @@ map_piece(struct cbdma_socket *s, const struct piece *p)
 	if (s->client != NULL)
 		ret = vfiou_client_map(s->client, p->iova, p->len, p->fd, p->offset);
 	/* An event may have come before the walk that finds all memory there is. */
-	if (ret == -EEXIST && s->unmap_lost &&
-			vfiou_client_unmap(s->client, p->iova, p->len) == 0)
-		ret = vfiou_client_map(s->client, p->iova, p->len, p->fd, p->offset);
-	else if (ret == -EEXIST)
+	if (ret == -EEXIST && s->unmap_lost) {
+		ret = vfiou_client_unmap(s->client, p->iova, p->len);
+		if (ret == 0)
+			ret = vfiou_client_map(s->client, p->iova, p->len, p->fd, p->offset);
+	} else if (ret == -EEXIST) {
 		ret = 0;
+	}
+	if (ret == -ETIMEDOUT)
+		cut_doorbell(s);
 	if (ret != 0)
 		check_connection(s, ret);
 	pthread_mutex_unlock(&s->lock);
@@ -333,6 +341,48 @@ enable_device(struct cbdma_socket *s)
 		sizeof(command), true);
 }
 
+/* Share what the server did not take when it came, if there is any: all memory, as at first. */
+static int
+share_again(struct cbdma_socket *s)
+{
+	bool unshared;
+	int ret;
+
+	pthread_mutex_lock(&s->lock);
+	unshared = s->unshared;
+	s->unshared = false;
+	pthread_mutex_unlock(&s->lock);
+	if (!unshared)
+		return 0;
+	/* Not with the lock held, see connect_server(). */
+	ret = rte_memseg_contig_walk(map_existing, s);
+	pthread_mutex_lock(&s->lock);
+	if (ret == 0 && s->unshared) /* once more, by an event */
+		ret = -ETIMEDOUT;
+	else if (ret == 0)
+		ret = map_doorbell(s);
+	s->unshared = ret != 0;
+	pthread_mutex_unlock(&s->lock);
+	/* Others than these do not pass. */
+	return ret == 0 || ret == -ETIMEDOUT || ret == -ENOTCONN ? ret : -EIO;
+}
+
+/* To give the bus to a device, which has been reset, is the time to share memory. */
+static int
+socket_set_bus_master(void *opaque, bool enable)
+{
+	struct cbdma_socket *s = opaque;
+	uint16_t command = PCI_COMMAND_MEMORY | (enable ? PCI_COMMAND_MASTER : 0);
+	int ret = 0;
+
+	if (enable)
+		ret = share_again(s);
+	if (ret == 0)
+		ret = access_once(s, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command,
+			sizeof(command), true);
+	return ret == -ENOTCONN && !enable ? 0 : ret;
+}
+
 static void
 disconnect(struct cbdma_socket *s)
 {
@@ -357,6 +407,7 @@ connect_server(struct cbdma_socket *s)
 	} else {
 		s->lost_logged = false;
 		s->unmap_lost = false;
+		s->unshared = false;
 		ret = map_doorbell(s);
 	}
 	if (ret == 0)
