@@ -12,8 +12,9 @@
  *  2. copy: move the bytes (dm_copy.c);
  *  3. complete: count them, write the completion word, interrupt.
  *
- * The second follows the first by a group or two, so that the memory accesses of many descriptors
- * are under way at the same time, but no more than the CPU can have under way.
+ * The memory accesses of many descriptors are under way at the same time; of short copies, which are
+ * asked for as a whole, no more than the CPU can have under way: there the second stage follows the
+ * first by a group or two.
  *
  * A descriptor that cannot be run ends the fetch. Those before it are then run and completed, and
  * only then does the channel halt with the error.
@@ -22,7 +23,7 @@
 /* Descriptors per batch: one completion word for each. */
 #define BATCH 32
 
-/* Operations that are copied together. As many are waiting for their data meanwhile. */
+/* Short operations that are copied together. As many are waiting for their data meanwhile. */
 #define GROUP 8
 
 /* Bytes after which a batch ends, so that long operations are reported as they finish. */
@@ -250,7 +251,7 @@ copy_next(struct dm_cbdma *cb, struct batch *b, unsigned int n)
 }
 
 /* Stage 1. want: descriptors to fetch, at least 1; known: as many as DMACOUNT announces; copy: with
- * stage 2 of all but the last groups.
+ * stage 2 of all but the last groups, where copies are short.
  */
 static void
 fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned int want,
@@ -296,7 +297,7 @@ fetch(struct dm_cbdma *cb, struct cbdma_channel *ch, struct batch *b, unsigned i
 			if (b->ops == ops && !b->split)
 				b->nulls |= 1u << n;
 		}
-		if (copy && b->ops - b->copied == 2 * GROUP)
+		if (copy && d.size <= PREFETCH_MAX && b->ops - b->copied >= 2 * GROUP)
 			copy_next(cb, b, GROUP);
 		b->last = addr;
 		n++;

@@ -29,9 +29,6 @@
  */
 #define WARM_UP (128ull << 20)
 
-/* So much has to be gained by the other way: an eighth, more than times differ by themselves. */
-#define MARGIN 8
-
 /* As much of the usual way is timed before the other one is tried. */
 #define TIMED (4 * CHUNK)
 
@@ -256,7 +253,7 @@ copier_learn(struct dm_copier *copier, uint64_t bytes, uint64_t cycles)
 	copier->bytes = 0;
 	if (!copier->trying)
 		copier->cost = cost;
-	if (!copier->trying || cost > copier->cost - copier->cost / MARGIN)
+	if (!copier->trying || cost > copier->cost)
 		copier->stream = !copier->stream;
 	copier->trying = !copier->trying;
 }

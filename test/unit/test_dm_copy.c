@@ -197,7 +197,7 @@ learn(struct dm_copier *copier, uint64_t cycles)
 		copier->bytes += 65536;
 }
 
-/* The one that is better by an eighth is chosen, and again when the other has become better. */
+/* The better one is chosen, and again when the other has become better. */
 static void
 test_copier_decides(void **state)
 {
@@ -226,7 +226,7 @@ test_copier_decides(void **state)
 			else if (i < 2 * chunk)
 				learn(&copier, 2000);
 			else
-				learn(&copier, better == 0 ? 1051 : better == 1 ? 1050 : 875);
+				learn(&copier, better == 0 ? 1201 : better == 1 ? 1199 : 999);
 		}
 		assert_false(copier.trying);
 		assert_int_equal(copier.stream, better == 1);
