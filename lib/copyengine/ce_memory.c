@@ -125,8 +125,11 @@ extend(struct rte_memseg_list *msl, unsigned int page, uintptr_t va,
 	}
 }
 
-/* How often memory is taken for not being DPDK's before that is looked at again. */
-#define UNKNOWN_MAX 1024
+/*
+ * How often memory is taken for not being DPDK's before that is looked at again. A prime: of buffers
+ * that take turns it is not the same one's turn each time.
+ */
+#define UNKNOWN_MAX 1021
 
 struct unknown {
 	uintptr_t va;

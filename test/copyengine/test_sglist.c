@@ -273,6 +273,60 @@ registered(void **state)
 	adapter_put(adapter);
 }
 
+/* The same of one buffer among several that take turns, whichever it is. */
+static void
+registered_among_others(void **state)
+{
+	const struct ce_adapter_conf conf = NO_SVA_CONF;
+	const size_t apart = 4 << 20, length = 4 * apart;
+	struct ce_adapter_stats stats;
+	struct ce_transfer t = {0};
+	struct ce_adapter *adapter;
+	struct rte_device *device;
+	uint64_t operations;
+	unsigned int which, i;
+	uint8_t *memory, *to;
+
+	(void)state;
+	if (!is_cbdma || rte_eal_iova_mode() != RTE_IOVA_VA)
+		skip();
+	adapter = adapter_get(&conf);
+	device = device_of("dma_cbdma0");
+	assert_non_null(device);
+	to = dma_alloc(256);
+	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	for (which = 0; which < 4; which++) {
+		uint8_t *const known = memory + which * apart;
+
+		/* None is DPDK's when it is first seen. */
+		for (i = 0; i < 4; i++) {
+			assert_int_equal(
+				ce_transfer_copy(adapter, &t, to, memory + i * apart, 256), 0);
+			assert_int_equal(finish(adapter, &t), 0);
+		}
+		ce_adapter_stats_get(adapter, &stats);
+		operations = stats.operations;
+		assert_int_equal(
+			rte_extmem_register(known, CE_PAGE_SIZE, NULL, 0, CE_PAGE_SIZE), 0);
+		assert_int_equal(
+			rte_dev_dma_map(device, known, (uintptr_t)known, CE_PAGE_SIZE), 0);
+		for (i = 0; i < 10000 && stats.operations == operations; i++) {
+			assert_int_equal(ce_transfer_copy(
+				adapter, &t, to, memory + i % 4 * apart, 256), 0);
+			assert_int_equal(finish(adapter, &t), 0);
+			ce_adapter_stats_get(adapter, &stats);
+		}
+		assert_true(stats.operations > operations);
+		assert_int_equal(
+			rte_dev_dma_unmap(device, known, (uintptr_t)known, CE_PAGE_SIZE), 0);
+		assert_int_equal(rte_extmem_unregister(known, CE_PAGE_SIZE), 0);
+	}
+	munmap(memory, length);
+	dma_free(to);
+	adapter_put(adapter);
+}
+
 /* The same in one call, with memory that begins and ends anywhere. */
 static void
 registered_by_library(void **state)
@@ -332,6 +386,7 @@ test_sglist(void)
 		cmocka_unit_test(packets),
 		cmocka_unit_test(empty_and_exhausted),
 		cmocka_unit_test(registered),
+		cmocka_unit_test(registered_among_others),
 		cmocka_unit_test(registered_by_library),
 	};
 
