@@ -58,7 +58,10 @@ struct ce_cyclic_conf {
 	rte_iova_t peer;		 /**< where the device finds the peer */
 	size_t peer_length;		 /**< 0: one period, that is a fixed window */
 	bool capture;			 /**< from the peer to the buffer; else to the peer */
-	/** Periods to keep queued; 0: 1; CE_CYCLIC_AHEAD_MAX: as many as there are map registers for. */
+	/**
+	 * Periods to keep queued; 0: 1; CE_CYCLIC_AHEAD_MAX: as many as there are map registers for.
+	 * Capture: fewer than a round has.
+	 */
 	uint32_t ahead;
 	uint32_t window; /**< bytes of a FIFO at peer, where all operations go; 0: none */
 	uint64_t period_ns;		 /**< time of a period; 0: as fast as the device goes */
