@@ -44,17 +44,18 @@ def run(program, *args, status=0, says="", limit=None, stdout=None):
     return result.stdout
 
 
-def interrupt(program, *args, says="", seconds=2):
-    """Run, press Ctrl-C after some seconds; returns what is said."""
-    print("$", os.path.basename(program), *args, "^C")
+def interrupt(program, *args, says="", seconds=2, number=signal.SIGINT):
+    """Run, press Ctrl-C (or send another signal) after some seconds; returns what is said."""
+    print("$", os.path.basename(program), *args, signal.Signals(number).name)
     with subprocess.Popen(
         [program, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=20)
     print(output, end="")
-    assert process.returncode == 130, f"exit status {process.returncode}, not 130"
+    status = 128 + number
+    assert process.returncode == status, f"exit status {process.returncode}, not {status}"
     assert says in output, f"does not say: {says}"
     return output
 
@@ -102,7 +103,9 @@ def dma_cp(program):
         file.write("precious")
     os.chmod("kept", 0o640)
     os.symlink("kept", "link")
-    interrupt(program, "-q", "/dev/zero", "kept", says="kept is as it was")
+    for number in signal.SIGINT, signal.SIGHUP, signal.SIGPIPE:
+        interrupt(program, "-q", "/dev/zero", "kept", says="kept is as it was", number=number)
+    assert not [name for name in os.listdir() if name.startswith("kept.")]
     run(program, "-q", "from", "kept", status=1, says="cannot write kept: File too", limit=4 << 20)
     with open("kept", encoding="ascii") as file:
         assert file.read() == "precious"

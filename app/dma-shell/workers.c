@@ -172,6 +172,11 @@ worker_stop(unsigned int lcore, struct worker *w)
 	if (d != NULL)
 		ret = device_restart(w->pump.dev, d->ring);
 	pump_fini(&w->pump, d != NULL && ret == 0);
+	/* It has ended by itself: the device gave up what the restart has dropped. */
+	if (ret == 0 && w->pump.error != 0)
+		ret = shell_error(w->pump.error, "device %d %s under lcore %u: %u operations lost",
+			w->pump.dev, w->pump.error == -ETIMEDOUT ? "stalled" : "failed", lcore,
+			w->pump.in_flight);
 	return ret;
 }
 

@@ -29,14 +29,14 @@ static void
 on_signal(int number)
 {
 	example_stop = number;
-	/* The second time there is no waiting for the cleaning up. */
-	signal(number, SIG_DFL);
+	/* The second time there is no waiting for the cleaning up, but that writes to the pipe again. */
+	signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
 }
 
 void
 example_begin(int *argc, char ***argv, const char *usage)
 {
-	struct sigaction action = {.sa_handler = on_signal};
+	struct sigaction action = {.sa_handler = on_signal}, before;
 	char *program = (*argv)[0];
 	int i, separator = 0;
 
@@ -57,6 +57,11 @@ example_begin(int *argc, char ***argv, const char *usage)
 	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	/* The terminal or the reader is gone. nohup has asked for no end then. */
+	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGHUP, &action, &before);
+	if (before.sa_handler == SIG_IGN)
+		signal(SIGHUP, SIG_IGN);
 }
 
 static int16_t device = -1; /* that was started */

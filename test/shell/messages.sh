@@ -188,6 +188,9 @@ out=$("$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; slee
 expect_output "1 +0 stopped +" "$out"
 [ "$HAVE_CBDMA" = 0 ] || shell 1 "device 1 does not start: No such device" "${EAL[@]}" \
 	--vdev=dma_cbdma0 -- -c "set worker 1 device 1; start workers; inject device 1 vanish; stop workers"
+# In step mode nobody lets the model work: it stalls, and nobody recovers it.
+[ "$HAVE_CBDMA" = 0 ] || shell 1 "device 1 stalled under lcore 1: [0-9]+ operations lost" "${EAL[@]}" \
+	--vdev=dma_cbdma0,step=1 -- -c "set worker 1 device 1; start workers; stop workers"
 
 # A process that is stopped for some time has not seen its device stall.
 "$DMA_SHELL" "${EAL[@]}" -- -c "set worker 1 device 0; start workers; sleep 5; show workers
