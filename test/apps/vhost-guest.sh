@@ -72,3 +72,13 @@ with ",socket=$RUN_DIR/device" packets packets
 	die "the back end does not say of each guest that the device does not reach it"
 # Behind an operation that has failed nothing goes on; the guest that comes next is not to suffer.
 with ,inject=fail:at=100 leave packets
+
+# Hugepages that are there are not said to be missing, where it is the hugetlbfs.
+status=0
+# shellcheck disable=SC2016 # a shell of its own
+unshare -m sh -c 'umount -a -t hugetlbfs; exec "$@"' sh timeout 60 "$ECHO" -l 0 --no-pci --no-telemetry \
+	-- -c "$RUN_DIR/socket" >"$RUN_DIR/log" 2>&1 || status=$?
+if [ $status -ne 1 ] || ! grep -q '^error: .*no hugetlbfs is mounted' "$RUN_DIR/log"; then
+	tail -n 5 "$RUN_DIR/log" >&2
+	die "without a hugetlbfs it ends with status $status, or names something else"
+fi
