@@ -237,6 +237,10 @@ what_to_do(void)
 	};
 	unsigned int i;
 
+	/* With --in-memory it says so as well, but needs none. */
+	if (strstr(said, "no mounted hugetlbfs") != NULL && strstr(said, "Cannot get hugepage") != NULL)
+		return "no hugetlbfs is mounted: give --in-memory, or mount one with "
+			"dpdk-hugepages.py --mount";
 	for (i = 0; i < RTE_DIM(causes); i++)
 		if (strstr(said, causes[i].saying) != NULL)
 			return causes[i].to_do;

@@ -44,6 +44,7 @@ enum { GUEST_RX, GUEST_TX, QUEUES };
 static struct {
 	const char *path;
 	int16_t dma_id; /* -1: none */
+	int16_t spared; /* the DMA device that does not reach this guest's memory; -1: none */
 	bool maps;	/* the device reaches what has been mapped for it only */
 	struct rte_mempool *pool;
 	struct rte_vhost_memory *memory;
@@ -53,7 +54,7 @@ static struct {
 	bool stopped[QUEUES];
 	uint16_t sizes[QUEUES];
 	struct rte_ring *late; /* packets from the guest that were waited for as its queue stopped */
-} backend = {.vid = -1, .mapping = PTHREAD_MUTEX_INITIALIZER};
+} backend = {.vid = -1, .spared = -1, .mapping = PTHREAD_MUTEX_INITIALIZER};
 
 /* The DMA device */
 
@@ -115,17 +116,6 @@ map_region(const struct rte_vhost_mem_region *region, bool map)
 	return ret == 0 ? 0 : -rte_errno;
 }
 
-static int
-map_guest(int vid)
-{
-	uint32_t i;
-	int ret = rte_vhost_get_mem_table(vid, &backend.memory);
-
-	for (i = 0; ret == 0 && i < backend.memory->nregions; i++)
-		ret = map_region(&backend.memory->regions[i], true);
-	return ret;
-}
-
 static void
 unmap_guest(void)
 {
@@ -135,6 +125,33 @@ unmap_guest(void)
 		map_region(&backend.memory->regions[i], false);
 	free(backend.memory);
 	backend.memory = NULL;
+}
+
+/* A device that does not reach all of a guest's memory would fail its copies: they are the CPU's. */
+static void
+map_guest(int vid)
+{
+	uint32_t i;
+	int ret = rte_vhost_get_mem_table(vid, &backend.memory);
+
+	for (i = 0; ret == 0 && i < backend.memory->nregions; i++)
+		ret = map_region(&backend.memory->regions[i], true);
+	if (ret == 0)
+		return;
+	fprintf(stderr, "the guest's memory cannot be mapped, the CPU copies: %s\n", rte_strerror(-ret));
+	unmap_guest();
+	backend.spared = backend.dma_id;
+	backend.dma_id = -1;
+}
+
+/* When the guest goes: the next one's memory may be in reach. */
+static void
+forget_memory(void)
+{
+	unmap_guest();
+	if (backend.spared >= 0)
+		backend.dma_id = backend.spared;
+	backend.spared = -1;
 }
 
 /*
@@ -182,15 +199,15 @@ guest_comes(int vid)
 		fprintf(stderr, "there is a guest already, another one is not served\n");
 		return -1;
 	}
-	if (backend.dma_id >= 0 && backend.maps && map_guest(vid) != 0)
-		fprintf(stderr, "the guest's memory cannot be mapped: %s\n", rte_strerror(rte_errno));
+	if (backend.dma_id >= 0 && backend.maps)
+		map_guest(vid);
 	for (queue = 0; queue < QUEUES; queue++) {
 		rte_vhost_enable_guest_notification(vid, queue, 0);
 		if (rte_vhost_get_vhost_vring(vid, queue, &vring) != 0 ||
 				(backend.dma_id >= 0 && rte_vhost_async_channel_register(vid, queue) != 0)) {
 			while (queue-- > 0 && backend.dma_id >= 0)
 				rte_vhost_async_channel_unregister(vid, queue);
-			unmap_guest();
+			forget_memory();
 			return -1;
 		}
 		backend.sizes[queue] = vring.size;
@@ -247,12 +264,12 @@ guest_goes(int vid)
 		usleep(100);
 	for (queue = 0; queue < QUEUES; queue++) {
 		drain(vid, queue, false);
-		if (backend.dma_id >= 0)
+		if (backend.dma_id >= 0 || backend.spared >= 0)
 			rte_vhost_async_channel_unregister(vid, queue);
 	}
 	while (rte_ring_dequeue(backend.late, &packet) == 0)
 		rte_pktmbuf_free(packet);
-	unmap_guest();
+	forget_memory();
 }
 
 /*
@@ -271,8 +288,8 @@ queue_changes(int vid, uint16_t queue, int enabled)
 	pthread_mutex_lock(&backend.mapping);
 	if (backend.stopped[GUEST_RX] && backend.stopped[GUEST_TX])
 		unmap_guest();
-	else if (backend.dma_id >= 0 && backend.maps && backend.memory == NULL && map_guest(vid) != 0)
-		fprintf(stderr, "the guest's memory cannot be mapped: %s\n", rte_strerror(rte_errno));
+	else if (backend.dma_id >= 0 && backend.maps && backend.memory == NULL)
+		map_guest(vid);
 	pthread_mutex_unlock(&backend.mapping);
 	return 0;
 }

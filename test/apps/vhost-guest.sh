@@ -61,5 +61,24 @@ for mode in "" ,iommu=on ,pa; do
 done
 with ,errors=count,inject=stall:at=500 enable
 with ,errors=count two hostile packets
+# A device in another process reaches nothing of a guest's: the CPU copies.
+setpriv --pdeathsig KILL "$1/app/dma-deviced/dma-deviced" --socket "$RUN_DIR/device" \
+	--device cbdma,doorbell-bar=on --user root &
+SERVER=$!
+at_exit "kill $SERVER && wait $SERVER"
+wait_for 60 test -S "$RUN_DIR/device" || die "dma-deviced does not come up"
+with ",socket=$RUN_DIR/device" packets packets
+[ "$(grep -c "cannot be mapped, the CPU copies: Operation not supported" "$RUN_DIR/log")" -eq 2 ] ||
+	die "the back end does not say of each guest that the device does not reach it"
 # Behind an operation that has failed nothing goes on; the guest that comes next is not to suffer.
 with ,inject=fail:at=100 leave packets
+
+# Hugepages that are there are not said to be missing, where it is the hugetlbfs.
+status=0
+# shellcheck disable=SC2016 # a shell of its own
+unshare -m sh -c 'umount -a -t hugetlbfs; exec "$@"' sh timeout 60 "$ECHO" -l 0 --no-pci --no-telemetry \
+	-- -c "$RUN_DIR/socket" >"$RUN_DIR/log" 2>&1 || status=$?
+if [ $status -ne 1 ] || ! grep -q '^error: .*no hugetlbfs is mounted' "$RUN_DIR/log"; then
+	tail -n 5 "$RUN_DIR/log" >&2
+	die "without a hugetlbfs it ends with status $status, or names something else"
+fi
