@@ -5,6 +5,7 @@
 /* The device on the vdev bus: arguments, engines, hotplug, memory from outside, telemetry. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -702,6 +703,51 @@ setup(void **state __rte_unused)
 	return drv_eal_init(args);
 }
 
+struct onlooker {
+	int16_t id;
+	bool stop;
+	uint64_t wrong; /* statistics that do not add up */
+};
+
+static void *
+look_on(void *arg)
+{
+	struct onlooker *o = arg;
+	struct rte_dma_stats stats;
+
+	while (!__atomic_load_n(&o->stop, __ATOMIC_RELAXED)) {
+		rte_dma_stats_get(o->id, 0, &stats);
+		o->wrong += stats.submitted - stats.completed > DRV_CAPACITY;
+	}
+	return NULL;
+}
+
+/* Another thread reads the statistics while operations come and go. */
+static void
+test_stats_at_work(void **state __rte_unused)
+{
+	const uint64_t end = rte_get_tsc_cycles() + rte_get_tsc_hz();
+	struct onlooker o = {0};
+	pthread_t thread;
+	struct drv d;
+
+#if defined(__SANITIZE_THREAD__)
+	skip(); /* counters are read as they are */
+#endif
+	drv_open_args(&d, "");
+	o.id = d.id;
+	assert_int_equal(pthread_create(&thread, NULL, look_on, &o), 0);
+	while (rte_get_tsc_cycles() < end) {
+		rte_dma_copy(d.id, 0, drv_iova(drv_src), drv_iova(drv_dst), 8,
+			RTE_DMA_OP_FLAG_SUBMIT);
+		rte_dma_completed(d.id, 0, BURST, NULL, NULL);
+	}
+	__atomic_store_n(&o.stop, true, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(o.wrong, 0);
+	drv_close(&d);
+}
+
 int
 main(void)
 {
@@ -721,6 +767,7 @@ main(void)
 		cmocka_unit_test(test_shared_addresses),
 		cmocka_unit_test(test_unmapped_at_work),
 		cmocka_unit_test(test_telemetry),
+		cmocka_unit_test(test_stats_at_work),
 	};
 
 	return cmocka_run_group_tests_name("driver: vdev", tests, setup, drv_group_teardown);

@@ -355,8 +355,9 @@ static int
 cbdma_stats_get(const struct rte_dma_dev *dmadev, uint16_t vchan, struct rte_dma_stats *stats,
 		uint32_t size)
 {
-	struct cbdma_port *port;
+	uint64_t submitted, completed;
 	const struct cbdma_dev *dev;
+	struct cbdma_port *port;
 
 	RTE_SET_USED(vchan);
 	if (stats == NULL || size < sizeof(*stats))
@@ -365,8 +366,9 @@ cbdma_stats_get(const struct rte_dma_dev *dmadev, uint16_t vchan, struct rte_dma
 	if (port == NULL)
 		return -ENODEV;
 	dev = port->dev;
-	stats->submitted = cbdma_submitted(dev) - dev->stats_base.submitted;
-	stats->completed = dev->completed - dev->stats_base.completed;
+	submitted = cbdma_ops_ever(dev, &dev->rung, &completed);
+	stats->submitted = submitted - dev->stats_base.submitted;
+	stats->completed = completed - dev->stats_base.completed;
 	stats->errors = dev->errors - dev->stats_base.errors;
 	cbdma_port_put(port);
 	return 0;

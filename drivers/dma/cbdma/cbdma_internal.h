@@ -316,18 +316,44 @@ cbdma_op_end(const struct cbdma_dev *dev, uint16_t n)
 	return pos;
 }
 
+/**
+ * Operations, ever, up to a position that moves, and how many of them were completed. Who asks may
+ * be another thread than the one that is at work: what has moved on meanwhile is read again, as
+ * parts of two moments make no sum.
+ */
+static inline uint64_t
+cbdma_ops_ever(const struct cbdma_dev *dev, const uint32_t *pos, uint64_t *completed)
+{
+	unsigned int tries = 1000;
+	uint64_t ops;
+	uint32_t at;
+
+	do {
+		*completed = dev->completed;
+		at = *pos;
+		rte_atomic_thread_fence(rte_memory_order_acquire);
+		ops = *completed + cbdma_ops_up_to(dev, at);
+		rte_atomic_thread_fence(rte_memory_order_acquire);
+	} while ((dev->completed != *completed || *pos != at) && --tries > 0);
+	return ops;
+}
+
 /** Operations, ever. */
 static inline uint64_t
 cbdma_enqueued(const struct cbdma_dev *dev)
 {
-	return dev->completed + cbdma_ops_up_to(dev, dev->head);
+	uint64_t completed;
+
+	return cbdma_ops_ever(dev, &dev->head, &completed);
 }
 
 /** Operations that the device was told of, ever. */
 static inline uint64_t
 cbdma_submitted(const struct cbdma_dev *dev)
 {
-	return dev->completed + cbdma_ops_up_to(dev, dev->rung);
+	uint64_t completed;
+
+	return cbdma_ops_ever(dev, &dev->rung, &completed);
 }
 
 static inline uint64_t

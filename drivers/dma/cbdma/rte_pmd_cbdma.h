@@ -32,8 +32,8 @@ extern "C" {
  *   descriptors: "stall[:at=N]": the channel stops without an error; "suspend[:at=N]", "halt[:at=N]":
  *   it does so by itself; "lost-completion[:at=N]", "lost-doorbell[:at=N]": one write of the completion
  *   word, or of DMACOUNT, is lost; "vanish[:at=N]": the device is gone for good; "mute[:at=N]": it
- *   cannot be reached, but works on, until the next call. "reset": the channel does not come out of its
- *   next reset. "none": none.
+ *   cannot be reached, but works on, until the next call. "reset": the channel does not come out of a
+ *   reset, until the next call. "none": none.
  * @return
  *   - 0 on success.
  *   - -EINVAL: not a fault; what is wrong is logged.
