@@ -21,7 +21,7 @@ fi
 PACKETS=2000 # at once, for which a guest's queue of 2048 has room
 DEADLINE=60 # seconds for what takes one
 
-reserve_hugepages 400
+reserve_hugepages 600
 stage_plugin "$1"
 build_example vhost "$TOP/test/apps/dpdk_vhost_port.c" \
 	-Wl,--wrap=rte_eth_dev_info_get,--wrap=rte_eth_dev_configure

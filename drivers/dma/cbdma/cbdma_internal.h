@@ -331,9 +331,9 @@ cbdma_ops_ever(const struct cbdma_dev *dev, const uint32_t *pos, uint64_t *compl
 	do {
 		*completed = dev->completed;
 		at = *pos;
-		rte_atomic_thread_fence(rte_memory_order_acquire);
+		rte_io_rmb();
 		ops = *completed + cbdma_ops_up_to(dev, at);
-		rte_atomic_thread_fence(rte_memory_order_acquire);
+		rte_io_rmb();
 	} while ((dev->completed != *completed || *pos != at) && --tries > 0);
 	return ops;
 }
