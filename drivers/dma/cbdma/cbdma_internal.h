@@ -16,6 +16,7 @@
 #include <rte_cycles.h>
 #include <rte_dmadev.h>
 #include <rte_dmadev_pmd.h>
+#include <rte_io.h>
 #include <rte_log.h>
 #include <rte_memzone.h>
 
