@@ -220,8 +220,7 @@ main(int argc, char **argv)
 	struct message message;
 	struct peer peer;
 	pthread_t thread;
-	double start;
-	double value;
+	double start, value;
 	int opt;
 
 	example_begin(&argc, &argv, usage);

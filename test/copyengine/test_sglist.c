@@ -195,6 +195,31 @@ empty_and_exhausted(void **state)
 	adapter_put(adapter);
 }
 
+static uint8_t *
+map_anonymous(size_t length)
+{
+	uint8_t *memory =
+		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	return memory;
+}
+
+/* Make memory DPDK's and the device's, as an application does by itself. */
+static void
+external_add(struct rte_device *device, uint8_t *memory, size_t length)
+{
+	assert_int_equal(rte_extmem_register(memory, length, NULL, 0, CE_PAGE_SIZE), 0);
+	assert_int_equal(rte_dev_dma_map(device, memory, (uintptr_t)memory, length), 0);
+}
+
+static void
+external_remove(struct rte_device *device, uint8_t *memory, size_t length)
+{
+	assert_int_equal(rte_dev_dma_unmap(device, memory, (uintptr_t)memory, length), 0);
+	assert_int_equal(rte_extmem_unregister(memory, length), 0);
+}
+
 static struct rte_device *
 device_of(const char *name)
 {
@@ -227,8 +252,7 @@ registered(void **state)
 	adapter = adapter_get(&conf);
 	device = device_of("dma_cbdma0");
 	assert_non_null(device);
-	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(memory, MAP_FAILED);
+	memory = map_anonymous(length);
 	pattern_fill(memory, length / 2, 3);
 	assert_int_equal(rte_extmem_register(memory, length, NULL, 0, CE_PAGE_SIZE), 0);
 
@@ -248,8 +272,7 @@ registered(void **state)
 	assert_int_equal(stats.cpu_bytes, 0);
 
 	/* When it has gone from there, it is the CPU's: no stale translation. */
-	assert_int_equal(rte_dev_dma_unmap(device, memory, (uintptr_t)memory, length), 0);
-	assert_int_equal(rte_extmem_unregister(memory, length), 0);
+	external_remove(device, memory, length);
 	memset(memory + length / 2, 0, length / 2);
 	assert_int_equal(ce_transfer_copy(adapter, &t, memory + length / 2, memory, length / 2), 0);
 	assert_int_equal(finish(adapter, &t), 0);
@@ -258,8 +281,7 @@ registered(void **state)
 	assert_int_equal(stats.cpu_bytes, length / 2);
 
 	/* When it has come back, this is noticed some time. */
-	assert_int_equal(rte_extmem_register(memory, length, NULL, 0, CE_PAGE_SIZE), 0);
-	assert_int_equal(rte_dev_dma_map(device, memory, (uintptr_t)memory, length), 0);
+	external_add(device, memory, length);
 	operations = stats.operations;
 	for (i = 0; i < 10000 && stats.operations == operations; i++) {
 		assert_int_equal(ce_transfer_copy(adapter, &t, memory + length / 2, memory, 256), 0);
@@ -267,8 +289,7 @@ registered(void **state)
 		ce_adapter_stats_get(adapter, &stats);
 	}
 	assert_true(stats.operations > operations);
-	assert_int_equal(rte_dev_dma_unmap(device, memory, (uintptr_t)memory, length), 0);
-	assert_int_equal(rte_extmem_unregister(memory, length), 0);
+	external_remove(device, memory, length);
 	munmap(memory, length);
 	adapter_put(adapter);
 }
@@ -294,8 +315,7 @@ registered_among_others(void **state)
 	device = device_of("dma_cbdma0");
 	assert_non_null(device);
 	to = dma_alloc(256);
-	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(memory, MAP_FAILED);
+	memory = map_anonymous(length);
 	for (which = 0; which < 4; which++) {
 		uint8_t *const known = memory + which * apart;
 
@@ -307,10 +327,7 @@ registered_among_others(void **state)
 		}
 		ce_adapter_stats_get(adapter, &stats);
 		operations = stats.operations;
-		assert_int_equal(
-			rte_extmem_register(known, CE_PAGE_SIZE, NULL, 0, CE_PAGE_SIZE), 0);
-		assert_int_equal(
-			rte_dev_dma_map(device, known, (uintptr_t)known, CE_PAGE_SIZE), 0);
+		external_add(device, known, CE_PAGE_SIZE);
 		for (i = 0; i < 10000 && stats.operations == operations; i++) {
 			assert_int_equal(ce_transfer_copy(
 				adapter, &t, to, memory + i % 4 * apart, 256), 0);
@@ -318,9 +335,7 @@ registered_among_others(void **state)
 			ce_adapter_stats_get(adapter, &stats);
 		}
 		assert_true(stats.operations > operations);
-		assert_int_equal(
-			rte_dev_dma_unmap(device, known, (uintptr_t)known, CE_PAGE_SIZE), 0);
-		assert_int_equal(rte_extmem_unregister(known, CE_PAGE_SIZE), 0);
+		external_remove(device, known, CE_PAGE_SIZE);
 	}
 	munmap(memory, length);
 	dma_free(to);
